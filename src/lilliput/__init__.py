@@ -1,0 +1,1 @@
+"""Lilliput: machine learning on microcontrollers, from data to proven C99."""

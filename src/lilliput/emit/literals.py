@@ -1,0 +1,74 @@
+"""Python values as C literals: numbers, arrays, identifiers and strings. Nothing from a user's file passes unescaped."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import numpy as np
+
+from lilliput.errors import UserError
+from lilliput.graph import Array
+
+C_TYPES = {
+    "float32": "float",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "bool": "uint8_t",
+}
+C_WORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main".split()
+)
+
+
+def number(value: int | float) -> str:
+    """One literal. Floats are hexadecimal: exact, and the same on every machine."""
+    if isinstance(value, bool | int | np.integer):
+        return "(-2147483647 - 1)" if int(value) == -(2**31) else str(int(value))
+    if not np.isfinite(value):
+        raise ValueError(f"{value} has no C99 literal")
+    return f"{float(np.float32(value)).hex()}f"
+
+
+def array(values: Array) -> str:
+    """The body of an initialiser, wrapped."""
+    flat = values.reshape(-1)
+    if flat.dtype == np.float32:
+        texts = [number(v) for v in flat.tolist()]
+    elif flat.size and flat.dtype == np.int32 and flat.min() == -(2**31):
+        texts = [number(v) for v in flat.tolist()]
+    else:
+        texts = list(map(str, flat.astype(np.int64).tolist()))
+    return textwrap.fill(
+        ", ".join(texts), 116, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
+
+
+def identifier(name: str) -> str:
+    """A model's name as given by its user: checked, never silently changed."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in C_WORDS:
+        raise UserError(
+            f"'{name}' cannot be the model's name: it becomes a C identifier. Give --name with a letter first, then "
+            "at most 30 letters, digits or underscores"
+        )
+    return name
+
+
+def tame(name: str, index: int) -> str:
+    """A name from a file made into a piece of an identifier; the index keeps it unique."""
+    kept = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:24]
+    return f"{kept}_{index}" if kept else str(index)
+
+
+def string(text: str) -> str:
+    """A C string literal: printable ASCII stays, every other byte is an octal escape."""
+    safe = "".join(
+        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?%' else f"\\{b:03o}"
+        for b in text.encode("utf-8", "replace")
+    )
+    return f'"{safe}"'

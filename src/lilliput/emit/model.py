@@ -1,0 +1,261 @@
+"""A planned model as one .c and one .h file: constants, layers, and the functions of the public interface."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from lilliput.emit import literals
+from lilliput.errors import UserError
+from lilliput.evaluate import step_through
+from lilliput.graph import Array, Tensor
+from lilliput.op import Kernel, Rows
+from lilliput.plan import ALIGN, Plan, Step
+from lilliput.version import __version__
+
+HERE = Path(__file__).parent
+HEADERS = HERE.parent / "c"
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(HERE),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # C, not HTML: literals.py escapes what comes from files
+)
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """The text of NAME.c and NAME.h, and how the functions of its layers are called."""
+
+    name: str
+    source: str
+    header: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Port:
+    function: str
+    type: str
+    offset: int
+    size: int
+    tensor: Tensor
+
+
+@dataclass(frozen=True)
+class _Layer:
+    function: str
+    comment: str
+    lines: tuple[str, ...]
+
+
+class _Constants:
+    """Constant arrays of one model, each stored once."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.names: dict[tuple[str, bytes], str] = {}
+        self.definitions: list[str] = []
+        self.pads: dict[tuple[str, float], int] = {}
+
+    def array(self, values: Array) -> str:
+        key = (str(values.dtype), values.tobytes())
+        if key not in self.names:
+            self.names[key] = f"{self.prefix}_c{len(self.names)}"
+            c_type = literals.C_TYPES[str(values.dtype)]
+            body = literals.array(values)
+            self.definitions.append(
+                f"static const {c_type} {self.names[key]}[{values.size}] = {{\n{body}\n}};"
+            )
+        return self.names[key]
+
+    def pad_row(self, rows: Rows) -> str:
+        if rows.pad_value is None or not rows.padded:
+            return "NULL"
+        key = (rows.dtype, float(rows.pad_value))
+        self.pads[key] = max(self.pads.get(key, 0), rows.pad_length)
+        return f"{self.prefix}_pad{list(self.pads).index(key)}"
+
+    def pad_definitions(self) -> Iterable[str]:
+        for i, ((dtype, value), length) in enumerate(self.pads.items()):
+            body = literals.array(np.full(length, value, dtype))
+            yield f"static const {literals.C_TYPES[dtype]} {self.prefix}_pad{i}[{length}] = {{\n{body}\n}};"
+
+    def struct(self, kernel: Kernel, params: Mapping[str, Any], name: str) -> None:
+        fields = []
+        for field, value in params.items():
+            text = self.array(value) if isinstance(value, np.ndarray) else literals.number(value)
+            fields.append(f"  .{field} = {text},")
+        body = "\n".join(fields)
+        self.definitions.append(f"static const {kernel.name}_t {name} = {{\n{body}\n}};")
+
+    def rows(self, rows: Rows, name: str) -> None:
+        numbers = (rows.in_rows, rows.in_pitch, rows.out_rows, rows.out_pitch)
+        window = (rows.taps, rows.stride, rows.dilation, rows.pad)
+        values = ", ".join(map(str, numbers + window))
+        self.definitions.append(f"static const rows_t {name} = {{{self.pad_row(rows)}, {values}}};")
+
+
+def emit(plan: Plan, name: str, golden: Array | None = None) -> Emitted:
+    """The two files of a model. `golden` is one input (without it a fixed pseudo-random one) for the self-test."""
+    return emit_many([(plan, name, golden)])[0]
+
+
+def emit_many(models: Sequence[tuple[Plan, str, Array | None]]) -> list[Emitted]:
+    """Several models whose kernels are pasted once, into the first one's file: what the batch tests compile."""
+    kernels = {s.kernel.name: s.kernel for plan, _, _ in models for s in plan.steps}
+    taps = max(
+        (s.kernel.rows(s.site).taps for plan, _, _ in models for s in plan.steps if s.kernel.rows), default=1
+    )
+    pasted = paste([k.source for k in kernels.values()])
+    parts = [_model(plan, literals.identifier(name), golden) for plan, name, golden in models]
+    template = TEMPLATES.get_template("model.c.j2")
+    source = template.render(version=__version__, taps=taps, kernels=pasted, models=[p for p, _, _ in parts])
+    return [Emitted(p["name"], source if i == 0 else "", h, layers) for i, (p, h, layers) in enumerate(parts)]
+
+
+def _model(plan: Plan, name: str, golden: Array | None) -> tuple[dict[str, Any], str, tuple[str, ...]]:
+    constants = _Constants(name)
+    layers = [_layer(plan, step, i, name, constants) for i, step in enumerate(plan.steps)]
+    inputs = _ports(plan, plan.graph.inputs, f"{name}_input")
+    outputs = _ports(plan, plan.graph.outputs, f"{name}_output")
+    golden_in, golden_out = _golden(plan, golden)
+    content = "\n".join([*constants.definitions, *(line for layer in layers for line in layer.lines)])
+    part: dict[str, Any] = {
+        "name": name,
+        "NAME": name.upper(),
+        "version": __version__,
+        "hash": hashlib.sha256(f"{__version__}\n{plan.arena}\n{content}".encode()).hexdigest()[:16],
+        "constants": [*constants.pad_definitions(), *constants.definitions],
+        "layers": layers,
+        "inputs": inputs,
+        "outputs": outputs,
+        "arena": plan.arena,
+        "align": ALIGN,
+        "labels": [literals.string(str(label)) for label in plan.graph.meta.get("labels", ())],
+        "golden": [(p, literals.array(v)) for p, v in zip(inputs, golden_in, strict=True)],
+        "expected": [(p, literals.array(v)) for p, v in zip(outputs, golden_out, strict=True)],
+        "number": literals.number,
+        "string": literals.string,
+    }
+    header = TEMPLATES.get_template("model.h.j2").render(**part)
+    return part, header, tuple(layer.function for layer in layers)
+
+
+def _pointer(tensor: Tensor, offset: int, *, const: bool) -> str:
+    c_type = literals.C_TYPES[tensor.dtype]
+    return f"({'const ' if const else ''}{c_type} *)(void *)(arena + {offset})"
+
+
+def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -> _Layer:
+    site, kernel = step.site, step.kernel
+    params = f"{prefix}_p{i}"
+    constants.struct(kernel, kernel.params(site), params)
+    reads = [j for j, t in enumerate(site.ins) if not t.constant] if kernel.reads is None else kernel.reads
+    ins = [site.ins[j] for j in reads]
+    scratch = "NULL" if step.scratch is None else f"arena + {step.scratch}"
+    lines: list[str] = []
+    if kernel.rows is not None:
+        constants.rows(kernel.rows(site), f"{prefix}_r{i}")
+        x, y = (plan.offsets[t.name] for t in (ins[0], site.y))
+        lines.append(
+            f"over_rows({kernel.name}, &{params}, &{prefix}_r{i}, arena + {x}, arena + {y}, {scratch});"
+        )
+    else:
+        arguments = [f"&{params}"]
+        if kernel.variadic:
+            pointers = ", ".join(f"arena + {plan.offsets[t.name]}" for t in ins)
+            lines.append(f"const void *const xs[{len(ins)}] = {{{pointers}}};")
+            arguments.append("xs")
+        else:
+            arguments += [_source(t, plan, constants) for t in ins]
+        arguments += [_pointer(t, plan.offsets[t.name], const=False) for t in site.outs]
+        if step.scratch is not None:
+            arguments.append(scratch)
+        lines.append(f"{kernel.name}({', '.join(arguments)});")
+    return _Layer(f"{prefix}_l{i}", _describe(step, i), tuple(lines))
+
+
+def _source(tensor: Tensor, plan: Plan, constants: _Constants) -> str:
+    if tensor.data is not None:
+        return constants.array(tensor.data)
+    return _pointer(tensor, plan.offsets[tensor.name], const=True)
+
+
+def _describe(step: Step, i: int) -> str:
+    def shape(t: Tensor) -> str:
+        return "x".join(map(str, t.shape)) or "1"
+
+    ins = ", ".join(shape(t) for t in step.site.ins if not t.constant)
+    macs = step.site.op.macs(step.site)
+    return f"{i}: {step.site.op.name} {ins} -> {shape(step.site.y)}" + (f", {macs} MACs" if macs else "")
+
+
+def _ports(plan: Plan, names: Sequence[str], function: str) -> list[_Port]:
+    ports = []
+    for i, name in enumerate(names):
+        t = plan.graph.tensors[name]
+        if name not in plan.offsets:
+            raise UserError(f"output '{name}' is a constant: there is nothing to run")
+        called = function if len(names) == 1 else f"{function}_{literals.tame(name, i)}"
+        ports.append(_Port(called, literals.C_TYPES[t.dtype], plan.offsets[name], t.size, t))
+    return ports
+
+
+def random_inputs(plan: Plan) -> list[Array]:
+    """The same pseudo-random inputs every time, over the whole range of integers and -1..1 for floats."""
+    rng = np.random.default_rng(20260101)
+    made = []
+    for name in plan.graph.inputs:
+        t = plan.graph.tensors[name]
+        if t.dtype == "float32":
+            made.append(rng.uniform(-1, 1, t.shape).astype(np.float32))
+        else:
+            info = np.iinfo(t.dtype)
+            made.append(rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True))
+    return made
+
+
+def _golden(plan: Plan, golden: Array | None) -> tuple[list[Array], list[Array]]:
+    inputs = random_inputs(plan) if golden is None else [golden]
+    feed = dict(zip(plan.graph.inputs, inputs, strict=True))
+    outputs = step_through(plan.graph, feed)
+    return inputs, [outputs[name] for name in plan.graph.outputs]
+
+
+def paste(sources: Sequence[Path]) -> str:
+    """The given C files with their quoted includes resolved, each file once, include guards removed."""
+    done: set[str] = set()
+    out: list[str] = []
+
+    def add(path: Path) -> None:
+        if path.name in done:
+            return
+        done.add(path.name)
+        body = []
+        for line in path.read_text().splitlines():
+            if include := re.fullmatch(r'#include "([a-z0-9_]+\.h)"', line.strip()):
+                add(HEADERS / include[1])
+            else:
+                body.append(line)
+        out.append(_without_guard("\n".join(body)).strip("\n"))
+
+    for source in sources:
+        add(source)
+    return "\n\n".join(out)
+
+
+def _without_guard(text: str) -> str:
+    guard = re.search(r"#ifndef (LILLIPUT_\w+_H)\n#define \1\n", text)
+    if not guard:
+        return text
+    return text.replace(guard[0], "").rstrip().removesuffix("#endif")

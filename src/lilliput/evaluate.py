@@ -1,0 +1,87 @@
+"""The numpy reference: run a graph node by node, in float32 or in exact integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from lilliput.errors import UserError
+from lilliput.graph import INT_RANGE, Array, Graph
+
+CHUNK = 128
+Watch = Callable[[str, Array], None]
+
+
+def batchable(graph: Graph) -> bool:
+    """Whether N samples may be computed at once along dimension 0 of every activation."""
+    activations = [t for t in graph.tensors.values() if not t.constant]
+    return all(t.shape and t.shape[0] == 1 for t in activations) and all(
+        site.op.batchable(site) for site in graph.sites()
+    )
+
+
+def step_through(graph: Graph, feed: Mapping[str, Array], watch: Watch | None = None) -> dict[str, Array]:
+    """Values of the graph's outputs for one feed (dimension 0 may hold a batch); `watch` sees every activation."""
+    values: dict[str, Array] = {name: t.data for name, t in graph.tensors.items() if t.data is not None}
+    values.update(feed)
+    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
+    for name in graph.inputs if watch else ():
+        assert watch is not None
+        watch(name, values[name])
+    for i, node in enumerate(graph.nodes):
+        results = node.op.run(graph.site(node), *(values[name] for name in node.inputs))
+        for name, value in zip(node.outputs, results, strict=True):
+            values[name] = value
+            if watch:
+                watch(name, value)
+        for name in node.inputs:  # free what nobody reads any more: calibration sets are large
+            if last[name] == i and name not in graph.outputs and not graph.tensors[name].constant:
+                values.pop(name, None)
+    return {name: values[name] for name in graph.outputs}
+
+
+def _chunks(graph: Graph, x: Array) -> Iterable[Array]:
+    size = CHUNK if batchable(graph) else 1
+    return (x[i : i + size] for i in range(0, len(x), size))
+
+
+def run(graph: Graph, x: Array, watch: Watch | None = None) -> Array:
+    """The first output for N samples stacked along dimension 0. One input; float samples are quantized if it is int8."""
+    name = graph.inputs[0]
+    x = as_input(graph, x)
+    parts = [step_through(graph, {name: chunk}, watch)[graph.outputs[0]] for chunk in _chunks(graph, x)]
+    return np.concatenate(parts)
+
+
+def all_tensors(graph: Graph, x: Array) -> dict[str, Array]:
+    """Every activation for N samples: name -> array with the samples along dimension 0."""
+    seen: dict[str, list[Array]] = {}
+    run(graph, x, lambda name, value: seen.setdefault(name, []).append(value))
+    return {name: np.concatenate(parts) for name, parts in seen.items()}
+
+
+def as_input(graph: Graph, x: Array) -> Array:
+    """Samples in the type and shape of the graph's input, quantized when they come as floats for an int8 input."""
+    tensor = graph.tensors[graph.inputs[0]]
+    expected = tensor.shape[1:]
+    if x.shape[1:] != expected and int(np.prod(x.shape[1:])) == int(np.prod(expected)):
+        x = x.reshape(len(x), *expected)
+    if x.shape[1:] != expected:
+        raise UserError(
+            f"samples have shape {x.shape[1:]}, the model's input '{tensor.name}' expects {expected}"
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise UserError(
+            f"the samples hold NaN or infinite values ({np.count_nonzero(~np.isfinite(x))} of them)"
+        )
+    if x.dtype == tensor.dtype:
+        return x
+    if tensor.dtype == "float32":
+        return x.astype(np.float32)
+    if x.dtype.kind == "f" and tensor.quant is not None:
+        return tensor.quant.quantize(x, tensor.dtype)
+    lo, hi = INT_RANGE[tensor.dtype]
+    if x.dtype.kind in "iu" and x.min(initial=0) >= lo and x.max(initial=0) <= hi:
+        return x.astype(tensor.dtype)
+    raise UserError(f"samples of type {x.dtype} do not fit the input '{tensor.name}' of type {tensor.dtype}")

@@ -1,0 +1,81 @@
+"""Turns an operator's `examples()` into graphs with inputs: what the tests and the benchmarks run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+import lilliput.ops  # noqa: F401  fills the registry
+from lilliput.graph import Array, Graph, Node, Tensor, verify
+from lilliput.op import REGISTRY, Example
+from lilliput.quantize import quantize
+
+
+def float_graph(example: Example) -> Graph:
+    """One node; arrays of the example are constants, shapes are float32 inputs."""
+    tensors: dict[str, Tensor] = {}
+    names = []
+    for i, given in enumerate(example.ins):
+        name = f"{'c' if isinstance(given, np.ndarray) else 'x'}{i}"
+        if isinstance(given, np.ndarray):
+            tensors[name] = Tensor(name, given.shape, str(given.dtype), data=given)
+        else:
+            tensors[name] = Tensor(name, given)
+        names.append(name)
+    ins = [tensors[name] for name in names]
+    shapes = example.op.infer(ins)
+    outs = tuple(f"y{i}" for i in range(len(shapes)))
+    for name, shape in zip(outs, shapes, strict=True):
+        tensors[name] = Tensor(name, shape, example.op.result_dtype(ins))
+    inputs = tuple(name for name in names if not tensors[name].constant)
+    node = Node(example.op, tuple(names), outs, example.op.name)
+    return verify(Graph(inputs, outs, (node,), tensors))
+
+
+def draw(graph: Graph, seed: int, count: int = 1) -> list[dict[str, Array]]:
+    """Inputs of a graph: floats are normal, integers uniform over their range with both ends present."""
+    rng = np.random.default_rng(seed)
+    feeds = []
+    for _ in range(count):
+        feed: dict[str, Array] = {}
+        for name in graph.inputs:
+            t = graph.tensors[name]
+            if t.dtype == "float32":
+                feed[name] = rng.normal(0, 1.5, t.shape).astype(np.float32)
+            else:
+                info = np.iinfo(t.dtype)
+                values = rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True)
+                values.flat[0], values.flat[-1] = info.min, info.max
+                feed[name] = values
+        feeds.append(feed)
+    return feeds
+
+
+def ranges_of(graph: Graph, seed: int, squeeze: float = 1.0) -> dict[str, tuple[float, float]]:
+    """Ranges of every float activation over a few drawn inputs; `squeeze` < 1 makes the integers saturate."""
+    from lilliput.evaluate import step_through
+
+    ranges: dict[str, tuple[float, float]] = {}
+
+    def watch(name: str, value: Array) -> None:
+        if value.dtype == np.float32:
+            lo, hi = float(value.min()) * squeeze, float(value.max()) * squeeze
+            old = ranges.get(name, (lo, hi))
+            ranges[name] = (min(lo, old[0]), max(hi, old[1]))
+
+    for feed in draw(graph, seed, 4):
+        step_through(graph, feed, watch)
+    return ranges
+
+
+def cases() -> Iterator[tuple[str, Graph]]:
+    """Every example of every operator, as a float graph and, where it has an int8 form, as two int8 graphs."""
+    for name, cls in REGISTRY.items():
+        for i, example in enumerate(cls.examples()):
+            graph = float_graph(example)
+            yield f"{name}-{i}-float32", graph
+            if example.integer:
+                for label, squeeze in (("int8", 1.0), ("saturated", 0.6)):
+                    ranges = ranges_of(graph, example.seed, squeeze)
+                    yield f"{name}-{i}-{label}", quantize(graph, ranges=ranges)

@@ -1,0 +1,303 @@
+"""Firmware: a model compiled for a core, with its plan, its C and its ELF; run, validated and profiled here."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lilliput import emit as emitter
+from lilliput import store
+from lilliput.build import Optimize, build_firmware
+from lilliput.emulate import Machine, open_machine, trace
+from lilliput.emulate.stack import stack_bound
+from lilliput.errors import CheckError, UserError
+from lilliput.evaluate import as_input, run
+from lilliput.graph import Array, Graph
+from lilliput.host import HostModel, build_library, value_at
+from lilliput.image import Image
+from lilliput.plan import Plan, peak_layer, plan
+from lilliput.quantize import quantize
+from lilliput.target import Target, load_target
+from lilliput.version import __version__
+
+Where = Literal["host", "emulator", "qemu"]
+Progress = Callable[[int], None]
+RANGE_SAMPLES = 4
+"""Random inputs that the instruction range is taken over, besides the golden one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Firmware:
+    """A compiled model. `folder` holds NAME.c, NAME.h, NAME.elf, NAME.lil, CMakeLists.txt and lilliput.json."""
+
+    name: str
+    graph: Graph
+    plan: Plan
+    emitted: emitter.Emitted
+    target: Target
+    image: Image
+    folder: Path
+    compiler: str
+    optimize: Optimize
+
+    @functools.cached_property
+    def host(self) -> HostModel:
+        library = build_library([self.emitted], compiler="zig" if self.compiler == "zig" else "gcc")
+        return HostModel(self.plan, self.name, library, self.emitted.layers)
+
+    @functools.cached_property
+    def machine(self) -> Machine:
+        return open_machine(self.image)
+
+    @functools.cached_property
+    def stack(self) -> int:
+        """The static bound of the stack in bytes."""
+        return stack_bound(self.image, f"{self.name}_run")
+
+    def run(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> Array:
+        """The first output for N samples; floats are quantized for an int8 model."""
+        x = as_input(self.graph, np.asarray(x))
+        if on == "host":
+            infer = self._on_host
+        else:
+            machine = self.machine if on == "emulator" else open_machine(self.image, "qemu")
+            infer = functools.partial(on_machine, self, machine)
+        rows = []
+        for i, sample in enumerate(x):
+            rows.append(infer(sample[None]))
+            if progress:
+                progress(i + 1)
+        return np.concatenate(rows)
+
+    def _on_host(self, sample: Array) -> Array:
+        return self.host.run({self.graph.inputs[0]: sample})[self.graph.outputs[0]]
+
+    def reference(self, x: Array) -> Array:
+        """The numpy reference's first output for N samples."""
+        return run(self.graph, np.asarray(x))
+
+    def profile(self) -> dict[str, Any]:
+        """What the shipped ELF needs and does: see `profile.py`."""
+        from lilliput.profile import profile
+
+        return profile(self)
+
+    def validate(self, x: Array, **options: Any) -> dict[str, Any]:
+        """Compare reference, host C and emulated core: see `validate.py`."""
+        from lilliput.validate import validate
+
+        return validate(self, x, **options)
+
+
+def on_machine(firmware: Firmware, machine: Machine, sample: Array) -> Array:
+    """One inference on an emulated core."""
+    feed(firmware, machine, {firmware.graph.inputs[0]: sample})
+    arena = firmware.image.arena
+    call = machine.call(f"{firmware.name}_run", arena.origin, arena.size)
+    if call.result:
+        raise CheckError(f"{firmware.name}_run returned {call.result} on {firmware.target.name}")
+    return tensor_on(firmware, machine, firmware.graph.outputs[0])
+
+
+def feed(firmware: Firmware, machine: Machine, values: Mapping[str, Array]) -> None:
+    """Write inputs where the plan wants them."""
+    for name, value in values.items():
+        address = firmware.image.arena.origin + firmware.plan.offsets[name]
+        machine.write(address, np.ascontiguousarray(value).tobytes())
+
+
+def tensor_on(firmware: Firmware, machine: Machine, name: str) -> Array:
+    """Read a tensor out of the core's arena."""
+    t = firmware.graph.tensors[name]
+    content = machine.read(firmware.image.arena.origin + firmware.plan.offsets[name], t.nbytes)
+    return np.frombuffer(content, t.dtype).reshape(t.shape)
+
+
+def layers_on_machine(
+    firmware: Firmware, machine: Machine, values: Mapping[str, Array], watch: Callable[[int, str, Array], None]
+) -> tuple[tuple[str, int], ...]:
+    """One traced inference: `watch(step, tensor, value)` for each layer's results; gives the instructions by layer."""
+    feed(firmware, machine, values)
+    numbers = {name: i for i, name in enumerate(firmware.emitted.layers)}
+
+    def stop(function: str) -> None:
+        step = numbers[function]
+        for t in firmware.plan.steps[step].site.outs:
+            watch(step, t.name, tensor_on(firmware, machine, t.name))
+
+    arena = (firmware.image.arena.origin, firmware.image.arena.size)
+    return trace(machine, f"{firmware.name}_run", arena, firmware.emitted.layers, stop).by_segment
+
+
+def layers_on_host(
+    firmware: Firmware, values: Mapping[str, Array], watch: Callable[[int, str, Array], None]
+) -> None:
+    """The same on this machine."""
+
+    def stop(step: int, arena: Array) -> None:
+        for t in firmware.plan.steps[step].site.outs:
+            watch(step, t.name, value_at(firmware.plan, t.name, arena))
+
+    firmware.host.run(values, stop)
+
+
+def compile(
+    graph: Graph,
+    target: str | Target = "cortex-m4",
+    *,
+    name: str = "model",
+    out: Path | str = "build",
+    calibration: Array | None = None,
+    compiler: str = "zig",
+    optimize: Optimize = "speed",
+    golden: Array | None = None,
+    simplest: bool = False,
+) -> Firmware:
+    """Compile a graph for a core into the folder `out`.
+
+    A float graph is quantized when `calibration` samples are given, and stays float32 without. `golden` is the input of
+    the embedded self-test. Raises UserError when the model does not fit, naming the layer at the peak.
+    """
+    if calibration is not None:
+        graph = quantize(graph, calibration)
+    core = load_target(target) if isinstance(target, str) else target
+    planned = plan(graph, core.isa, simplest=simplest)
+    _fits_arena(planned, core, name)
+    if golden is not None:
+        golden = as_input(graph, np.asarray(golden))[:1]
+    emitted = emitter.emit(planned, name, golden)
+    folder = Path(out)
+    write_files(emitted, planned, core, folder, compiler, optimize)
+    return _build(name, planned, emitted, core, folder, compiler, optimize)
+
+
+def _build(
+    name: str, planned: Plan, emitted: emitter.Emitted, core: Target, folder: Path, compiler: str, optimize: Optimize
+) -> Firmware:
+    image = build_firmware(
+        [folder / f"{name}.c"], folder / f"{name}.elf", core, prefix=name, compiler=compiler, optimize=optimize
+    )
+    firmware = Firmware(name, planned.graph, planned, emitted, core, image, folder, compiler, optimize)
+    need = planned.arena + firmware.stack
+    if need > image.ram_region.size:
+        over = need - image.ram_region.size
+        raise UserError(
+            f"'{name}' needs {need} bytes of RAM (arena {planned.arena}, stack {firmware.stack}), {over} more than "
+            f"{core.name} has ({image.ram_region.size}); the peak is at layer '{peak_layer(planned)}'. "
+            "Choose a larger target, or a smaller model"
+        )
+    return firmware
+
+
+def _fits_arena(planned: Plan, core: Target, name: str) -> None:
+    if planned.arena > core.ram.size:
+        raise UserError(
+            f"'{name}' needs an arena of {planned.arena} bytes, {planned.arena - core.ram.size} more than the RAM of "
+            f"{core.name} ({core.ram.size}); the peak is at layer '{peak_layer(planned)}'. "
+            "Choose a larger target, or a smaller model"
+        )
+
+
+CMAKE = """# SPDX-License-Identifier: 0BSD
+# Add to a project with add_subdirectory(); link with target_link_libraries(app {name}).
+cmake_minimum_required(VERSION 3.13)
+project({name} C)
+add_library({name} STATIC {name}.c)
+target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
+set_target_properties({name} PROPERTIES C_STANDARD 99)
+"""
+
+
+def write_files(
+    emitted: emitter.Emitted, planned: Plan, core: Target, folder: Path, compiler: str, optimize: Optimize
+) -> None:
+    """Write the build folder, each file whole or not at all."""
+    name = emitted.name
+    facts = {
+        "name": name,
+        "target": core.name,
+        "compiler": compiler,
+        "optimize": optimize,
+        "version": __version__,
+        "kernels": [step.kernel.name for step in planned.steps],
+        "arena": planned.arena,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in (
+            (f"{name}.c", emitted.source),
+            (f"{name}.h", emitted.header),
+            ("CMakeLists.txt", CMAKE.format(name=name)),
+            ("lilliput.json", json.dumps(facts, indent=1) + "\n"),
+        ):
+            write_text(folder / file, text)
+    except OSError as error:
+        raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
+    store.save(planned.graph, folder / f"{name}.lil")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside, then rename: a half-written file never shows."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def open_build(folder: Path | str) -> Firmware:
+    """The firmware in a build folder, from its graph and lilliput.json; its C must be what this version writes."""
+    folder = Path(folder)
+    facts = _facts(folder)
+    name, optimize = facts["name"], facts["optimize"]
+    graph = store.load(folder / f"{name}.lil")
+    core = load_target(facts["target"])
+    planned = _as_built(plan(graph, core.isa), plan(graph, core.isa, simplest=True), facts["kernels"], folder)
+    source, header = (_read(folder / f"{name}.{ending}") for ending in ("c", "h"))
+    layers = tuple(f"{name}_l{i}" for i in range(len(planned.steps)))
+    emitted = emitter.Emitted(name, source, header, layers)
+    if f"#define {name.upper()}_ARENA_SIZE {planned.arena}u" not in header:
+        raise UserError(f"'{folder}' was written by another version ({facts['version']}); compile the model again")
+    return _build(name, planned, emitted, core, folder, facts["compiler"], optimize)
+
+
+def _as_built(fast: Plan, simple: Plan, kernels: Sequence[str], folder: Path) -> Plan:
+    for candidate in (fast, simple):
+        if [step.kernel.name for step in candidate.steps] == list(kernels):
+            return candidate
+    raise UserError(f"'{folder}' was built with other kernels than this version has; compile the model again")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read '{path}': {error}") from error
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(_read(folder / "lilliput.json"))
+        emitter.model.literals.identifier(facts["name"])
+        if facts["optimize"] not in ("speed", "size") or not isinstance(facts["kernels"], list):
+            raise ValueError("unknown settings")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"'{folder}' is not a build folder: lilliput.json is not readable ({error})") from error
+    return dict(facts)
+
+
+def with_compiler(firmware: Firmware, compiler: str, folder: Path) -> Firmware:
+    """The same model built by another compiler, for cross-checks."""
+    built = replace(firmware, compiler=compiler, folder=folder)
+    write_files(built.emitted, built.plan, built.target, folder, compiler, built.optimize)
+    return _build(built.name, built.plan, built.emitted, built.target, folder, compiler, built.optimize)
+
+

@@ -1,0 +1,83 @@
+"""Fixed-point arithmetic of the int8 semantics, exactly as TensorFlow Lite Micro computes it.
+
+The source of the maths is gemmlowp's fixed-point library as TFLM uses it, with double rounding. The C twin of these
+functions is `c/requantize.h`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lilliput.graph import INT_RANGE, Array, Quant
+
+INT32 = np.iinfo(np.int32)
+
+
+def multiplier(real: float) -> tuple[int, int]:
+    """Split a positive real factor into (m, shift): real = m / 2^31 * 2^shift with 2^30 <= m < 2^31."""
+    if real == 0.0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    m = math.floor(fraction * (1 << 31) + 0.5)
+    if m == 1 << 31:
+        m, shift = m // 2, shift + 1
+    if shift < -31:
+        return 0, 0
+    if shift > 30:
+        return (1 << 31) - 1, 30
+    return m, shift
+
+
+def multipliers(reals: Array) -> tuple[Array, Array]:
+    """`multiplier` of each element: two int32 arrays."""
+    pairs = [multiplier(float(r)) for r in np.asarray(reals, np.float64).reshape(-1)]
+    return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int32)
+
+
+def doubling_high_mul(a: Any, b: Any) -> Array:
+    """Saturating rounding doubling high multiply of int32: round(a * b / 2^31), halves towards +infinity."""
+    a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
+    return np.minimum((a * b + (1 << 30)) >> 31, INT32.max)
+
+
+def rounding_shift(x: Any, n: Any) -> Array:
+    """Divide by 2^n, rounding to nearest, halves away from zero."""
+    x, n = np.asarray(x, np.int64), np.asarray(n, np.int64)
+    mask = (np.int64(1) << n) - 1
+    threshold = (mask >> 1) + (x < 0)
+    return np.asarray((x >> n) + ((x & mask) > threshold))
+
+
+def _wrap32(x: Array) -> Array:
+    return ((x + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+
+
+def scale_by(x: Any, m: Any, shift: Any) -> Array:
+    """Multiply int32 by a quantized multiplier: left shift (wraps as in C), doubling high multiply, rounding shift."""
+    shift = np.asarray(shift, np.int64)
+    left = _wrap32(np.asarray(x, np.int64) << np.maximum(shift, 0))
+    return rounding_shift(doubling_high_mul(left, m), np.maximum(-shift, 0))
+
+
+def clamp_range(clamp: tuple[float, float] | None, quant: Quant, dtype: str) -> tuple[int, int]:
+    """The integer bounds of a real-valued clamp on a tensor; TFLM's activation range, in float32."""
+    lo, hi = INT_RANGE[dtype]
+    if clamp is None:
+        return lo, hi
+
+    def integer(real: float) -> int:
+        scaled = np.float32(real) / quant.s
+        if not np.isfinite(scaled):
+            return hi if scaled > 0 else lo
+        return quant.z + int(math.copysign(math.floor(abs(float(scaled)) + 0.5), float(scaled)))
+
+    return max(lo, min(hi, integer(clamp[0]))), min(hi, max(lo, integer(clamp[1])))
+
+
+def finish(acc: Array, m: Any, shift: Any, zero_point: int, bounds: tuple[int, int], dtype: str) -> Array:
+    """Requantize accumulators: scale, add the output's zero point, clamp, narrow."""
+    scaled = scale_by(acc, m, shift) + zero_point
+    return np.clip(scaled, *bounds).astype(dtype)

@@ -1,0 +1,267 @@
+"""The graph: tensors, nodes and their quantization, as immutable values that can be printed and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.errors import GraphError
+
+if TYPE_CHECKING:
+    from lilliput.op import Op, Site
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+ITEM_SIZE = {"float32": 4, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "int64": 8, "bool": 1}
+INT_RANGE = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
+
+
+@dataclass(frozen=True, eq=False)
+class Quant:
+    """real = scale * (integer - zero_point): float32 and int32 arrays of one element, or of one per index of `axis`."""
+
+    scale: Array
+    zero_point: Array
+    axis: int | None = None
+
+    @classmethod
+    def per_tensor(cls, scale: float, zero_point: int) -> Quant:
+        return cls(np.array([scale], np.float32), np.array([zero_point], np.int32))
+
+    @property
+    def s(self) -> np.float32:
+        """The scale of a per-tensor quantization, float32 as TensorFlow Lite stores it."""
+        return np.float32(self.scale[0])
+
+    @property
+    def z(self) -> int:
+        """The zero point of a per-tensor quantization."""
+        return int(self.zero_point[0])
+
+    def same(self, other: Quant | None) -> bool:
+        """Equal to the last bit."""
+        return (
+            other is not None
+            and self.axis == other.axis
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+    def quantize(self, real: Array, dtype: str) -> Array:
+        """Nearest integer, halves away from zero, saturated; TFLM's QUANTIZE (float32 division, then round)."""
+        lo, hi = INT_RANGE[dtype]
+        scaled = real.astype(np.float32) / self._along(self.scale, real.ndim)
+        rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
+        # The largest float below 0.5 must not round up: adding 0.5 to it gives 1.0 in float32.
+        rounded = np.where(np.abs(scaled) < 0.5, 0.0, rounded)
+        shifted = np.clip(rounded.astype(np.float64) + self._along(self.zero_point, real.ndim), lo, hi)
+        return shifted.astype(dtype)
+
+    def dequantize(self, integers: Array) -> Array:
+        """The real values, float32."""
+        zero = self._along(self.zero_point, integers.ndim)
+        shifted = (integers.astype(np.int64) - zero).astype(np.float32)
+        return np.asarray(shifted * self._along(self.scale, integers.ndim), np.float32)
+
+    def _along(self, values: Array, rank: int) -> Array:
+        if self.axis is None or rank == 0:
+            return values.reshape(-1)[0]  # type: ignore[no-any-return]
+        shape = [1] * rank
+        shape[self.axis] = len(values)
+        return values.reshape(shape)
+
+    def __str__(self) -> str:
+        if self.axis is None:
+            return f"{float(self.s):.6g}·(q{-self.z:+d})"
+        return f"per-channel[{len(self.scale)}] axis {self.axis}"
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A named array of the graph; `data` is set for constants. Activations are channels-last with batch 1 first."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    quant: Quant | None = None
+    data: Array | None = None
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * ITEM_SIZE[self.dtype]
+
+    @property
+    def constant(self) -> bool:
+        return self.data is not None
+
+    @property
+    def q(self) -> Quant:
+        """The quantization of a tensor that must have one."""
+        if self.quant is None:
+            raise GraphError(
+                f"tensor '{self.name}' ({self.dtype}) carries no quantization where one is needed"
+            )
+        return self.quant
+
+    def __str__(self) -> str:
+        shape = "×".join(map(str, self.shape)) or "scalar"
+        return f"{self.name}: {self.dtype}[{shape}]" + (f" {self.quant}" if self.quant else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An operator applied to named tensors. `name` says where it came from (a module path, a file's operator)."""
+
+    op: Op
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in execution order. `meta` holds what travels with a model as JSON: labels, preprocessing."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def site(self, node: Node) -> Site:
+        from lilliput.op import Site
+
+        ins = tuple(self.tensors[i] for i in node.inputs)
+        return Site(node.op, ins, tuple(self.tensors[o] for o in node.outputs), node.name)
+
+    def sites(self) -> list[Site]:
+        return [self.site(node) for node in self.nodes]
+
+    def producer(self) -> dict[str, Node]:
+        return {o: node for node in self.nodes for o in node.outputs}
+
+    def consumers(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {name: [] for name in self.tensors}
+        for node in self.nodes:
+            for i in dict.fromkeys(node.inputs):
+                found[i].append(node)
+        return found
+
+    def with_nodes(self, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
+        """The same graph with other nodes; tensors that nothing uses any more are dropped."""
+        nodes = tuple(nodes)
+        everything = {**self.tensors, **(tensors or {})}
+        used = dict.fromkeys(self.inputs)
+        for node in nodes:
+            used.update(dict.fromkeys((*node.inputs, *node.outputs)))
+        used.update(dict.fromkeys(self.outputs))
+        return replace(self, nodes=nodes, tensors={name: everything[name] for name in used})
+
+    def macs(self) -> int:
+        return sum(site.op.macs(site) for site in self.sites())
+
+    def weight_bytes(self) -> int:
+        return sum(t.nbytes for t in self.tensors.values() if t.constant)
+
+    def __str__(self) -> str:
+        head = ", ".join(str(self.tensors[i]) for i in self.inputs)
+        lines = [f"graph({head})"]
+        for site in self.sites():
+            outs = ", ".join(map(str, site.outs))
+            ins = ", ".join(
+                f"{t.dtype}[{'×'.join(map(str, t.shape))}]" if t.constant else t.name for t in site.ins
+            )
+            lines.append(f"  {outs} = {site.op}({ins})" + (f"  # {site.name}" if site.name else ""))
+        return "\n".join([*lines, f"  return {', '.join(self.outputs)}"])
+
+
+def _once(graph: Graph) -> str | None:
+    seen: set[str] = set(graph.inputs)
+    for node in graph.nodes:
+        for name in node.outputs:
+            if name in seen:
+                return f"tensor '{name}' is produced twice (second time by '{node.name}')"
+            seen.add(name)
+    return None
+
+
+def _ordered(graph: Graph) -> str | None:
+    known = set(graph.inputs) | {name for name, t in graph.tensors.items() if t.constant}
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name not in known:
+                return f"'{node.name}' reads '{name}' before anything wrote it"
+        known.update(node.outputs)
+    missing = [name for name in graph.outputs if name not in known]
+    return f"output '{missing[0]}' is never written" if missing else None
+
+
+def _shapes(graph: Graph) -> str | None:
+    for site in graph.sites():
+        inferred = site.op.infer(site.ins)
+        found = tuple(t.shape for t in site.outs)
+        if inferred != found:
+            return f"'{site.name}' ({site.op.name}) gives {inferred}, but its tensors say {found}"
+    return None
+
+
+def _data(graph: Graph) -> str | None:
+    for t in graph.tensors.values():
+        if t.dtype not in ITEM_SIZE:
+            return f"tensor '{t.name}' has the unknown type {t.dtype}"
+        if any(d <= 0 for d in t.shape):
+            return f"tensor '{t.name}' has the empty shape {t.shape}"
+        if t.data is not None and (t.data.shape != t.shape or t.data.dtype != t.dtype):
+            return f"tensor '{t.name}' says {t.dtype}{t.shape}, its data are {t.data.dtype}{t.data.shape}"
+    return None
+
+
+def _quants(graph: Graph) -> str | None:
+    for t in graph.tensors.values():
+        q = t.quant
+        if q is None:
+            continue
+        if t.dtype not in INT_RANGE:
+            return f"tensor '{t.name}' is {t.dtype} and yet quantized"
+        if not (np.isfinite(q.scale).all() and (q.scale > 0).all()):
+            return f"tensor '{t.name}' has a scale that is not positive and finite"
+        lo, hi = INT_RANGE[t.dtype]
+        if (q.zero_point < lo).any() or (q.zero_point > hi).any():
+            return f"tensor '{t.name}' has a zero point outside {t.dtype}"
+        if q.axis is not None and (not 0 <= q.axis < len(t.shape) or t.shape[q.axis] != len(q.scale)):
+            return f"tensor '{t.name}' has {len(q.scale)} scales along axis {q.axis} of {t.shape}"
+    return None
+
+
+def _sites(graph: Graph) -> str | None:
+    for site in graph.sites():
+        if reason := site.op.check(site):
+            return f"layer '{site.name}' ({site.op.name}): {reason}"
+    return None
+
+
+RULES = {
+    "every tensor is written once": _once,
+    "nothing is read before it is written": _ordered,
+    "constants have the type and shape they claim": _data,
+    "operators and tensors agree on shapes": _shapes,
+    "quantization fits the type": _quants,
+    "every operator accepts its operands": _sites,
+}
+
+
+def verify(graph: Graph) -> Graph:
+    """Return the graph when every rule holds, or raise GraphError with the rule, the layer and the value."""
+    for rule, broken in RULES.items():
+        if reason := broken(graph):
+            raise GraphError(f"{reason} [rule: {rule}]")
+    return graph

@@ -1,0 +1,98 @@
+"""Run the generated C on this machine: compiled to a shared library, called through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lilliput.build import build_host
+from lilliput.emit import Emitted
+from lilliput.errors import CheckError
+from lilliput.graph import Array
+from lilliput.plan import ALIGN, Plan
+from lilliput.toolchain import cache_dir
+
+Watch = Callable[[int], None]
+
+
+def build_library(
+    emitted: Sequence[Emitted], *, compiler: str = "zig", sanitize: str | None = None
+) -> ctypes.CDLL:
+    """Compile models (emitted together) for this machine; the result is cached by content."""
+    digest = hashlib.sha256("".join(e.source + e.header for e in emitted).encode()).hexdigest()[:24]
+    with tempfile.TemporaryDirectory(prefix="lilliput-") as folder:
+        out = (
+            cache_dir()
+            / "host"
+            / f"{emitted[0].name}-{digest}-{Path(compiler).name}-{sanitize or 'plain'}.so"
+        )
+        for e in emitted:
+            (Path(folder) / f"{e.name}.h").write_text(e.header)
+        source = Path(folder) / f"{emitted[0].name}.c"
+        source.write_text(emitted[0].source)
+        build_host(
+            [source], [Path(folder)], out, compiler=compiler, sanitize=sanitize, defines=("LILLIPUT_LAYERS",)
+        )
+    return ctypes.CDLL(str(out))
+
+
+@dataclass(frozen=True, eq=False)
+class HostModel:
+    """A model inside a loaded library, with an arena of exactly the planned size between canaries."""
+
+    plan: Plan
+    name: str
+    library: ctypes.CDLL
+    layers: tuple[str, ...]
+
+    def run(
+        self, feed: Mapping[str, Array], watch: Callable[[int, Array], None] | None = None
+    ) -> dict[str, Array]:
+        """One inference. With `watch(step, arena)` the layers are called one by one and watched after each."""
+        memory, arena = _arena(self.plan.arena)
+        for name, value in feed.items():
+            _bytes_of(self.plan, name, arena)[:] = np.ascontiguousarray(value).view(np.uint8).reshape(-1)
+        address = arena.ctypes.data
+        if watch is None:
+            run = getattr(self.library, f"{self.name}_run")
+            run.argtypes, run.restype = (ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
+            if status := run(address, self.plan.arena):
+                raise CheckError(f"{self.name}_run returned {status} on the host")
+        else:
+            self._layer_by_layer(address, arena, watch)
+        if (memory[:GUARD] != CANARY).any() or (memory[-GUARD:] != CANARY).any():
+            raise CheckError(f"{self.name} wrote outside its arena of {self.plan.arena} bytes on the host")
+        return {name: value_at(self.plan, name, arena) for name in self.plan.graph.outputs}
+
+    def _layer_by_layer(self, address: int, arena: Array, watch: Callable[[int, Array], None]) -> None:
+        table = (ctypes.c_void_p * len(self.layers)).in_dll(self.library, f"{self.name}_layers")
+        for step, entry in enumerate(table):
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(entry or 0)(address)
+            watch(step, arena)
+
+
+GUARD = 64
+CANARY = 0xA5
+
+
+def _arena(size: int) -> tuple[Array, Array]:
+    memory = np.full(size + 2 * GUARD + ALIGN, CANARY, np.uint8)
+    start = GUARD + (-(memory.ctypes.data + GUARD)) % ALIGN
+    return memory[: start + size + GUARD], memory[start : start + size]
+
+
+def _bytes_of(plan: Plan, name: str, arena: Array) -> Array:
+    offset = plan.offsets[name]
+    return arena[offset : offset + plan.graph.tensors[name].nbytes]
+
+
+def value_at(plan: Plan, name: str, arena: Array) -> Array:
+    """A copy of a tensor as it lies in an arena's bytes."""
+    t = plan.graph.tensors[name]
+    return _bytes_of(plan, name, arena).copy().view(t.dtype).reshape(t.shape)

@@ -1,0 +1,211 @@
+"""What an operator is (attributes, traits, reference, kernels) and the registry that everything else asks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from lilliput.graph import Array, Quant, Shape, Tensor
+
+Param = int | float | Array | Quant | None
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """An operator at its place in a graph: attributes plus the tensors it reads and writes."""
+
+    op: Op
+    ins: tuple[Tensor, ...]
+    outs: tuple[Tensor, ...]
+    name: str = ""
+
+    @property
+    def x(self) -> Tensor:
+        return self.ins[0]
+
+    @property
+    def y(self) -> Tensor:
+        return self.outs[0]
+
+    @property
+    def integer(self) -> bool:
+        """True when the result is computed in integers."""
+        return self.outs[0].dtype != "float32"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How a row kernel walks: `taps` input rows, `stride` and `dilation` apart, `pad` rows above the first.
+
+    Pitches are in bytes. A row outside the input is one shared row of `pad_length` elements of `pad_value`,
+    or a null pointer when `pad_value` is None.
+    """
+
+    in_rows: int
+    in_pitch: int
+    out_rows: int
+    out_pitch: int
+    taps: int = 1
+    stride: int = 1
+    dilation: int = 1
+    pad: int = 0
+    pad_value: int | float | None = None
+    pad_length: int = 0
+    dtype: str = "int8"
+
+    @property
+    def padded(self) -> bool:
+        last = (self.out_rows - 1) * self.stride + (self.taps - 1) * self.dilation - self.pad
+        return self.pad > 0 or last >= self.in_rows
+
+
+def _zero(site: Site) -> int:
+    return 0
+
+
+def _none(site: Site) -> tuple[int, ...]:
+    return ()
+
+
+def _one_dimension(site: Site) -> int:
+    return 1
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One C implementation of an operator: `source` (NAME.c) defines NAME_t and NAME.
+
+    `when` says whether it may be used; `params` gives the fields of NAME_t (integers, floats, constant arrays);
+    `rows` gives the schedule of a row kernel, None for the plain form; `scratch` is in bytes; `in_place` lists the
+    inputs whose storage the output may take over; `variadic` kernels take their inputs as one array of pointers.
+    """
+
+    source: Path
+    when: Callable[[Site], bool]
+    params: Callable[[Site], Params]
+    rows: Callable[[Site], Rows] | None = None
+    scratch: Callable[[Site], int] = _zero
+    in_place: Callable[[Site], tuple[int, ...]] = _none
+    isa: frozenset[str] = frozenset()
+    variadic: bool = False
+    reads: tuple[int, ...] | None = None
+    """The inputs that are passed as pointers; the others are constants that `params` has packed. None: the non-constant ones."""
+
+    @property
+    def name(self) -> str:
+        return self.source.stem
+
+
+QuantRule = Literal["calibrate", "like input"]
+
+
+@dataclass(frozen=True)
+class Op:
+    """Base of all operators. A subclass is a frozen dataclass of attributes in `ops/<family>/`."""
+
+    name: ClassVar[str]
+    kernels: ClassVar[tuple[Kernel, ...]] = ()
+    """From the fastest to the simplest; the last ones are the portable references."""
+
+    # Traits: what passes ask instead of the operator's name.
+    view: ClassVar[bool] = False
+    """The output is the input's storage under another shape: no code."""
+    elementwise: ClassVar[bool] = False
+    """One output element per input element, in the same place."""
+    fuses_clamp: ClassVar[bool] = False
+    """Has a `clamp: tuple[float, float] | None` attribute applied to its result."""
+    folds_affine: ClassVar[bool] = False
+    """A per-channel scale and offset of its output can go into its weights and bias."""
+    folds_pad: ClassVar[bool] = False
+    """Has `padding: ((top, bottom), (left, right))` that pads with real zero."""
+    weights: ClassVar[Mapping[int, int]] = {}
+    """Input index -> channel axis of the constants that are quantized per channel, symmetrically."""
+    feature_weights: ClassVar[int | None] = None
+    """Index of constant weights [out, features] that multiply the input's last axis."""
+    bias: ClassVar[int | None] = None
+    """Index of the int32 bias, whose scale is input scale x weight scale."""
+    out_quant: ClassVar[Quant | QuantRule] = "calibrate"
+    """How the result is quantized: calibrated, with the input's parameters, or fixed."""
+    same_quant_inputs: ClassVar[bool] = False
+    """All inputs share the output's quantization (concatenation)."""
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        """The shapes of the results."""
+        raise NotImplementedError
+
+    def result_dtype(self, ins: Sequence[Tensor]) -> str:
+        return ins[0].dtype
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        """The numpy reference: float32, or exact integers. Leading dimension may be a batch (see `batchable`)."""
+        raise NotImplementedError
+
+    def check(self, site: Site) -> str | None:
+        """Why these operands are not accepted, or None."""
+        return None
+
+    def batchable(self, site: Site) -> bool:
+        """Whether `run` may take N samples at once along dimension 0."""
+        return True
+
+    def as_clamp(self) -> tuple[float, float] | None:
+        """The bounds, when this operator is nothing but a clamp of real values."""
+        return None
+
+    def as_affine(self, site: Site) -> tuple[Array, Array] | None:
+        """(scale, offset) along the last axis, when this operator is x * scale + offset with constants."""
+        return None
+
+    def as_padding(self, site: Site) -> tuple[tuple[int, int], ...] | None:
+        """(before, after) of every axis, when this operator pads with real zero."""
+        return None
+
+    def macs(self, site: Site) -> int:
+        """Multiply-accumulates of one run."""
+        return 0
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        """The differentiable form on torch tensors of the same layout."""
+        raise NotImplementedError
+
+    @classmethod
+    def examples(cls) -> Iterator[Example]:
+        """Small cases for the tests: every kernel meets every one it accepts, on every core."""
+        yield from ()
+
+    def __str__(self) -> str:
+        given = (f"{f.name}={getattr(self, f.name)}" for f in dataclasses.fields(self))
+        return " ".join([self.name, *given])
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test case: input shapes (constants carry data), and for int8 the ranges are drawn from `seed`."""
+
+    op: Op
+    ins: tuple[Shape | Array, ...]
+    seed: int = 0
+    why: str = ""
+    integer: bool = True
+    """Whether the case also exists in int8."""
+
+
+REGISTRY: dict[str, type[Op]] = {}
+
+
+def register(cls: type[Op]) -> type[Op]:
+    """Class decorator: make the operator known to importers, tests, docs and benchmarks."""
+    if cls.name in REGISTRY:
+        raise ValueError(f"operator {cls.name} is registered twice")
+    REGISTRY[cls.name] = cls
+    return cls
+
+
+def choose(site: Site, features: frozenset[str], *, simplest: bool = False) -> Kernel | None:
+    """The first kernel the core and the operands allow; with `simplest` the last one."""
+    usable = [k for k in site.op.kernels if k.isa <= features and k.when(site)]
+    return (usable[-1] if simplest else usable[0]) if usable else None

@@ -1,0 +1,140 @@
+"""What convolutions share: windows in numpy, requantization parameters, and the proof the fast kernels need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lilliput import fixed
+from lilliput.graph import Array
+from lilliput.op import Params, Rows, Site
+
+HERE = Path(__file__).parent
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+Clamp = tuple[float, float] | None
+FLOAT_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What one call of a row kernel needs to know: an input row, an output row and the window between them."""
+
+    iw: int
+    ic: int
+    ow: int
+    oc: int
+    kh: int = 1
+    kw: int = 1
+    stride: int = 1
+    dilation: int = 1
+    pad: int = 0
+
+
+class Windowed(Protocol):
+    """The attributes that describe a sliding window."""
+
+    @property
+    def stride(self) -> Pair: ...
+    @property
+    def padding(self) -> Padding: ...
+    @property
+    def dilation(self) -> Pair: ...
+
+
+def out_size(size: int, window: int, stride: int, dilation: int, pad: Pair) -> int:
+    """Output positions of a window along one axis."""
+    return (size + sum(pad) - dilation * (window - 1) - 1) // stride + 1
+
+
+def windows(x: Array, op: Windowed, kernel: Pair, pad_value: float) -> Array:
+    """(N, H, W, C) -> (N, OH, OW, KH, KW, C), a view of the padded input."""
+    (top, bottom), (left, right) = op.padding
+    if any((top, bottom, left, right)):
+        x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=pad_value)
+    span = tuple(d * (k - 1) + 1 for d, k in zip(op.dilation, kernel, strict=True))
+    view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
+    view = view[:, :: op.stride[0], :: op.stride[1], :, :: op.dilation[0], :: op.dilation[1]]
+    return np.moveaxis(view, 3, 5)
+
+
+def effective_scale(site: Site) -> Array:
+    """input scale x weight scale / output scale per channel, in double; TFLM's CONV_2D."""
+    scales = site.ins[1].q.scale.astype(np.float64)
+    return np.asarray(np.float64(site.x.q.s) * scales / np.float64(site.y.q.s))
+
+
+def requantization(channels: int, scale: Array) -> tuple[Array, Array]:
+    """Multiplier and shift (negative is right) of every output channel."""
+    m, shift = fixed.multipliers(scale)
+    return np.broadcast_to(m, channels).copy(), np.broadcast_to(shift, channels).copy()
+
+
+def bounds(site: Site, clamp: Clamp) -> Pair:
+    return fixed.clamp_range(clamp, site.y.q, site.y.dtype)
+
+
+def float_bounds(clamp: Clamp) -> tuple[float, float]:
+    return clamp if clamp else (-np.inf, np.inf)
+
+
+def clip_f32(clamp: Clamp) -> Params:
+    lo, hi = float_bounds(clamp)
+    return {"lo": max(lo, -FLOAT_MAX), "hi": min(hi, FLOAT_MAX)}
+
+
+def geometry(site: Site, op: Windowed, kernel: Pair) -> Geometry:
+    _, _, iw, ic = site.x.shape
+    _, _, ow, oc = site.y.shape
+    return Geometry(iw, ic, ow, oc, *kernel, op.stride[1], op.dilation[1], op.padding[1][0])
+
+
+def one_long_row(site: Site) -> Geometry:
+    """Where no window spans pixels, all of them may be one row: channels last in and out."""
+    ic, oc = site.x.shape[-1], site.y.shape[-1]
+    return Geometry(site.x.size // ic, ic, site.y.size // oc, oc)
+
+
+def row_schedule(site: Site, op: Windowed, taps: int, pad_value: int | float) -> Rows:
+    """One call per output row of an NHWC tensor."""
+    _, ih, iw, ic = site.x.shape
+    _, oh, ow, oc = site.y.shape
+    item = site.x.nbytes // site.x.size
+    return Rows(
+        in_rows=ih,
+        in_pitch=iw * ic * item,
+        out_rows=oh,
+        out_pitch=ow * oc * item,
+        taps=taps,
+        stride=op.stride[0],
+        dilation=op.dilation[0],
+        pad=op.padding[0][0],
+        pad_value=pad_value,
+        pad_length=iw * ic,
+        dtype=site.x.dtype,
+    )
+
+
+def right_shifts_only(bias: Array, weights: Array, scale: Array, in_zp: int, out_zp: int) -> bool:
+    """The proof `scale_right` needs: every channel shifts right by at least one and nothing can overflow.
+
+    `weights` is [channel, taps]; the bound on an accumulator is |bias| plus the largest product of every tap.
+    """
+    m, shift = fixed.multipliers(scale)
+    reach = max(127 - in_zp, in_zp + 128)
+    acc = np.abs(bias.astype(np.int64)) + np.abs(weights.astype(np.int64)).sum(1) * reach
+    n = -shift.astype(np.int64)
+    if (n < 1).any() or (n > 30).any() or (m <= 0).any():
+        return False
+    rounding = np.abs(2 * out_zp + 1) * (np.int64(1) << (n - 1))
+    return bool((acc + rounding + 1 < 2**31).all())
+
+
+def pack_4(rows: Array) -> Array:
+    """[channel, taps] -> blocks of four channels interleaved tap by tap, then the channels left over."""
+    whole = len(rows) // 4 * 4
+    blocks = rows[:whole].reshape(-1, 4, rows.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([blocks.reshape(-1), rows[whole:].reshape(-1)])

@@ -1,0 +1,120 @@
+"""2-D convolution: weights [out, kh, kw, in / groups], any stride, dilation, padding and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lilliput import fixed
+from lilliput.graph import Array, Shape, Tensor
+from lilliput.op import Example, Op, Rows, Site, register
+from lilliput.ops.conv import common, kernels
+from lilliput.ops.conv.common import Clamp, Padding, Pair
+
+
+@register
+@dataclass(frozen=True)
+class Conv2d(Op):
+    stride: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    clamp: Clamp = None
+
+    name: ClassVar[str] = "conv2d"
+    fuses_clamp: ClassVar[bool] = True
+    folds_affine: ClassVar[bool] = True
+    folds_pad: ClassVar[bool] = True
+    weights: ClassVar = {1: 0}
+    bias: ClassVar[int | None] = 2
+    kernels = (kernels.CONV_S8_4X2, kernels.CONV_S8, kernels.CONV_F32)
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        n, h, w, _ = ins[0].shape
+        o, kh, kw, _ = ins[1].shape
+        oh = common.out_size(h, kh, self.stride[0], self.dilation[0], self.padding[0])
+        ow = common.out_size(w, kw, self.stride[1], self.dilation[1], self.padding[1])
+        return ((n, oh, ow, o),)
+
+    def check(self, site: Site) -> str | None:
+        c, (o, _, _, per_group) = site.x.shape[3], site.ins[1].shape
+        if c != per_group * self.groups or o % self.groups:
+            return (
+                f"{c} input channels, {o} filters of {per_group} channels and {self.groups} groups do not fit"
+            )
+        if site.ins[2].shape != (o,):
+            return f"bias has shape {site.ins[2].shape}, expected ({o},)"
+        return None
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        x, w, b = xs
+        o, kh, kw, gi = w.shape
+        zero = site.x.q.z if site.integer else 0
+        # float64 holds every int8 sum of products exactly and runs on BLAS.
+        work = np.float64 if site.integer else np.float32
+        patches = common.windows(x.astype(work) - work(zero), self, (kh, kw), 0.0)
+        filters = w.reshape(self.groups, o // self.groups, -1).astype(work)
+        n, oh, ow = patches.shape[:3]
+        parts = []
+        for g in range(self.groups):
+            columns = patches[..., g * gi : (g + 1) * gi].reshape(n * oh * ow, -1)
+            parts.append(columns @ filters[g].T)
+        acc = np.concatenate(parts, axis=1).reshape(n, oh, ow, o)
+        if not site.integer:
+            return (np.clip(acc + b, *common.float_bounds(self.clamp)).astype(np.float32),)
+        m, shift = common.requantization(o, self.scale(site))
+        total = acc.astype(np.int64) + b
+        return (fixed.finish(total, m, shift, site.y.q.z, common.bounds(site, self.clamp), site.y.dtype),)
+
+    def macs(self, site: Site) -> int:
+        return site.y.size * int(np.prod(site.ins[1].shape[1:]))
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        from lilliput.ops.conv import learn
+
+        return learn.conv2d(self, *xs)
+
+    def geometry(self, site: Site) -> common.Geometry:
+        kh, kw = site.ins[1].shape[1:3]
+        if (kh, kw, self.stride, self.padding) == (1, 1, (1, 1), ((0, 0), (0, 0))):
+            return common.one_long_row(site)
+        return common.geometry(site, self, (kh, kw))
+
+    def rows(self, site: Site) -> Rows:
+        if self.geometry(site) == common.one_long_row(site):
+            return Rows(1, site.x.nbytes, 1, site.y.nbytes)
+        return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
+
+    def scale(self, site: Site) -> Array:
+        return common.effective_scale(site)
+
+    @classmethod
+    def examples(cls) -> Iterator[Example]:
+        rng = np.random.default_rng(0)
+
+        def case(x: Shape, w: Shape, why: str, **attributes: Any) -> Example:
+            weights = rng.normal(0, 0.4, w).astype(np.float32)
+            return Example(
+                cls(**attributes), (x, weights, rng.normal(0, 0.3, w[0]).astype(np.float32)), why=why
+            )
+
+        same = ((1, 1), (1, 1))
+        yield case((1, 5, 5, 3), (4, 3, 3, 3), "four channels, odd plane", padding=same)
+        yield case(
+            (1, 6, 7, 2), (5, 3, 3, 2), "stride and uneven padding", stride=(2, 2), padding=((0, 1), (0, 1))
+        )
+        yield case((1, 4, 5, 8), (6, 1, 1, 8), "pointwise, two channels left over")
+        yield case((1, 5, 5, 8), (9, 1, 1, 8), "strided pointwise", stride=(2, 2))
+        yield case(
+            (1, 9, 4, 1), (7, 5, 2, 1), "tall window, one channel", padding=((4, 0), (0, 1)), stride=(2, 1)
+        )
+        yield case((1, 7, 8, 4), (8, 3, 3, 2), "two groups", groups=2, padding=same)
+        yield case((1, 9, 9, 3), (3, 3, 3, 3), "dilation", dilation=(2, 3), padding=((2, 2), (3, 3)))
+        yield case(
+            (1, 3, 3, 5), (2, 3, 3, 5), "padding wider than the window's reach", padding=((2, 2), (2, 2))
+        )
+        yield case((1, 1, 1, 17), (4, 1, 1, 17), "a single pixel", clamp=(0.0, 6.0))
+        yield case((1, 4, 4, 3), (3, 2, 2, 3), "even window", clamp=(0.0, float("inf")))

@@ -1,0 +1,35 @@
+/* int8 convolution of one output row, any stride, dilation, padding and groups: the reference of every faster kernel. */
+#include "rows.h"
+#include "requantize.h"
+
+typedef struct {
+  const int8_t *w;       /* [oc][kh][kw][ic / groups] */
+  const int32_t *bias;   /* [oc] */
+  const int32_t *mult;   /* [oc] */
+  const int8_t *shift;   /* [oc], negative is right */
+  int32_t iw, ic, ow, oc, kh, kw, stride, dilation, pad, groups;
+  int32_t in_zp, out_zp, lo, hi;
+} conv_s8_t;
+
+static void conv_s8(const void *params, const void *const *rows, void *out, void *scratch) {
+  const conv_s8_t *p = params;
+  const int32_t gi = p->ic / p->groups, go = p->oc / p->groups;
+  int8_t *y = out;
+  (void)scratch;
+  for (int32_t ox = 0; ox < p->ow; ox++) {
+    for (int32_t oc = 0; oc < p->oc; oc++) {
+      const int8_t *w = p->w + oc * p->kh * p->kw * gi;
+      int32_t acc = p->bias[oc];
+      for (int32_t ky = 0; ky < p->kh; ky++) {
+        const int8_t *row = rows[ky];
+        for (int32_t kx = 0; kx < p->kw; kx++, w += gi) {
+          const int32_t ix = ox * p->stride + kx * p->dilation - p->pad;
+          if (ix < 0 || ix >= p->iw) continue;
+          const int8_t *x = row + ix * p->ic + oc / go * gi;
+          for (int32_t c = 0; c < gi; c++) acc += (x[c] - p->in_zp) * w[c];
+        }
+      }
+      *y++ = (int8_t)clamp_i32(scale_by(acc, p->mult[oc], p->shift[oc]) + p->out_zp, p->lo, p->hi);
+    }
+  }
+}

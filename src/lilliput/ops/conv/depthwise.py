@@ -1,0 +1,128 @@
+"""Depthwise 2-D convolution: weights [1, kh, kw, out]; output channel c reads input channel c // multiplier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lilliput import fixed
+from lilliput.graph import Array, Shape, Tensor
+from lilliput.op import Example, Kernel, Op, Params, Rows, Site, register
+from lilliput.ops.conv import common, kernels
+from lilliput.ops.conv.common import Clamp, Padding, Pair
+
+
+def _op(site: Site) -> DepthwiseConv2d:
+    assert isinstance(site.op, DepthwiseConv2d)
+    return site.op
+
+
+def _rows(site: Site) -> Rows:
+    return _op(site).rows(site)
+
+
+def _shape_params(site: Site) -> Params:
+    op = _op(site)
+    return {
+        "w": site.ins[1].data,
+        "bias": site.ins[2].data,
+        **asdict(op.geometry(site)),
+        "per_input": site.y.shape[3] // site.x.shape[3],
+    }
+
+
+def _dw_s8(site: Site) -> Params:
+    return {**_shape_params(site), **kernels.quantized_params(site, site.y.shape[3])}
+
+
+def _dw_f32(site: Site) -> Params:
+    return {**_shape_params(site), **common.clip_f32(_op(site).clamp)}
+
+
+@register
+@dataclass(frozen=True)
+class DepthwiseConv2d(Op):
+    stride: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+    clamp: Clamp = None
+
+    name: ClassVar[str] = "depthwise_conv2d"
+    fuses_clamp: ClassVar[bool] = True
+    folds_affine: ClassVar[bool] = True
+    folds_pad: ClassVar[bool] = True
+    weights: ClassVar = {1: 3}
+    bias: ClassVar[int | None] = 2
+    kernels = (
+        Kernel(common.HERE / "dw_s8.c", kernels.is_s8, _dw_s8, _rows),
+        Kernel(common.HERE / "dw_f32.c", kernels.is_f32, _dw_f32, _rows),
+    )
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        n, h, w, _ = ins[0].shape
+        _, kh, kw, o = ins[1].shape
+        oh = common.out_size(h, kh, self.stride[0], self.dilation[0], self.padding[0])
+        ow = common.out_size(w, kw, self.stride[1], self.dilation[1], self.padding[1])
+        return ((n, oh, ow, o),)
+
+    def check(self, site: Site) -> str | None:
+        one, _, _, o = site.ins[1].shape
+        if one != 1 or o % site.x.shape[3]:
+            return f"weights {site.ins[1].shape} do not fit {site.x.shape[3]} input channels"
+        if site.ins[2].shape != (o,):
+            return f"bias has shape {site.ins[2].shape}, expected ({o},)"
+        return None
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        x, w, b = xs
+        _, kh, kw, o = w.shape
+        zero = site.x.q.z if site.integer else 0
+        work = np.int32 if site.integer else np.float32
+        patches = common.windows(x.astype(work) - work(zero), self, (kh, kw), 0)
+        per_input = o // x.shape[3]
+        acc = np.zeros((*patches.shape[:3], o), work)
+        for ky in range(kh):
+            for kx in range(kw):
+                acc += np.repeat(patches[:, :, :, ky, kx], per_input, axis=3) * w[0, ky, kx].astype(work)
+        if not site.integer:
+            return (np.clip(acc + b, *common.float_bounds(self.clamp)).astype(np.float32),)
+        m, shift = common.requantization(o, self.scale(site))
+        total = acc.astype(np.int64) + b
+        return (fixed.finish(total, m, shift, site.y.q.z, common.bounds(site, self.clamp), site.y.dtype),)
+
+    def macs(self, site: Site) -> int:
+        return site.y.size * site.ins[1].shape[1] * site.ins[1].shape[2]
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        from lilliput.ops.conv import learn
+
+        return learn.depthwise(self, *xs)
+
+    def geometry(self, site: Site) -> common.Geometry:
+        return common.geometry(site, self, site.ins[1].shape[1:3])
+
+    def rows(self, site: Site) -> Rows:
+        return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
+
+    def scale(self, site: Site) -> Array:
+        return common.effective_scale(site)
+
+    @classmethod
+    def examples(cls) -> Iterator[Example]:
+        rng = np.random.default_rng(2)
+
+        def case(x: Shape, kernel: Pair, why: str, multiplier: int = 1, **attributes: Any) -> Example:
+            o = x[3] * multiplier
+            weights = rng.normal(0, 0.4, (1, *kernel, o)).astype(np.float32)
+            return Example(cls(**attributes), (x, weights, rng.normal(0, 0.3, o).astype(np.float32)), why=why)
+
+        same = ((1, 1), (1, 1))
+        yield case((1, 5, 6, 8), (3, 3), "the usual", padding=same, clamp=(0.0, 6.0))
+        yield case((1, 7, 7, 5), (3, 3), "stride, odd channels", padding=((0, 1), (1, 0)), stride=(2, 2))
+        yield case((1, 6, 4, 3), (2, 5), "multiplier", 3, padding=((1, 0), (2, 2)))
+        yield case((1, 8, 9, 4), (3, 2), "dilation", dilation=(2, 3), padding=((2, 2), (1, 2)))
+        yield case((1, 25, 5, 2), (25, 5), "window as large as the plane")
+        yield case((1, 4, 4, 1), (1, 1), "one tap, one channel")

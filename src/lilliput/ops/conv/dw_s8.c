@@ -1,0 +1,33 @@
+/* int8 depthwise convolution of one output row, any channel multiplier: the reference. */
+#include "rows.h"
+#include "requantize.h"
+
+typedef struct {
+  const int8_t *w;     /* [kh][kw][oc] */
+  const int32_t *bias; /* [oc] */
+  const int32_t *mult; /* [oc] */
+  const int8_t *shift; /* [oc], negative is right */
+  int32_t iw, ic, ow, oc, kh, kw, stride, dilation, pad, per_input;
+  int32_t in_zp, out_zp, lo, hi;
+} dw_s8_t;
+
+static void dw_s8(const void *params, const void *const *rows, void *out, void *scratch) {
+  const dw_s8_t *p = params;
+  int8_t *y = out;
+  (void)scratch;
+  for (int32_t ox = 0; ox < p->ow; ox++) {
+    for (int32_t oc = 0; oc < p->oc; oc++) {
+      const int8_t *w = p->w + oc;
+      int32_t acc = p->bias[oc];
+      for (int32_t ky = 0; ky < p->kh; ky++) {
+        const int8_t *row = rows[ky];
+        for (int32_t kx = 0; kx < p->kw; kx++, w += p->oc) {
+          const int32_t ix = ox * p->stride + kx * p->dilation - p->pad;
+          if (ix < 0 || ix >= p->iw) continue;
+          acc += (row[ix * p->ic + oc / p->per_input] - p->in_zp) * *w;
+        }
+      }
+      *y++ = (int8_t)clamp_i32(scale_by(acc, p->mult[oc], p->shift[oc]) + p->out_zp, p->lo, p->hi);
+    }
+  }
+}

@@ -1,0 +1,78 @@
+"""Linear layer: y = x w^T + b over the last axis, weights [out, in]; computed by the convolution kernels as 1x1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lilliput import fixed
+from lilliput.graph import Array, Shape, Tensor
+from lilliput.op import Example, Op, Rows, Site, register
+from lilliput.ops.conv import common, kernels
+from lilliput.ops.conv.common import Clamp
+
+
+@register
+@dataclass(frozen=True)
+class Linear(Op):
+    clamp: Clamp = None
+
+    name: ClassVar[str] = "linear"
+    fuses_clamp: ClassVar[bool] = True
+    folds_affine: ClassVar[bool] = True
+    weights: ClassVar = {1: 0}
+    bias: ClassVar[int | None] = 2
+    kernels = (kernels.CONV_S8_4X2, kernels.CONV_S8, kernels.CONV_F32)
+    groups: ClassVar[int] = 1
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        return ((*ins[0].shape[:-1], ins[1].shape[0]),)
+
+    def check(self, site: Site) -> str | None:
+        if site.ins[1].shape[1] != site.x.shape[-1]:
+            return f"input has {site.x.shape[-1]} features, the weights expect {site.ins[1].shape[1]}"
+        if site.ins[2].shape != (site.ins[1].shape[0],):
+            return f"bias has shape {site.ins[2].shape}, expected ({site.ins[1].shape[0]},)"
+        return None
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        x, w, b = xs
+        if not site.integer:
+            return (np.clip(x @ w.T + b, *common.float_bounds(self.clamp)).astype(np.float32),)
+        acc = (x.astype(np.float64) - site.x.q.z) @ w.T.astype(np.float64)
+        m, shift = common.requantization(len(w), self.scale(site))
+        total = acc.astype(np.int64) + b
+        return (fixed.finish(total, m, shift, site.y.q.z, common.bounds(site, self.clamp), site.y.dtype),)
+
+    def macs(self, site: Site) -> int:
+        return site.y.size * site.ins[1].shape[1]
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        from lilliput.ops.conv import learn
+
+        return learn.linear(self, *xs)
+
+    def geometry(self, site: Site) -> common.Geometry:
+        return common.one_long_row(site)
+
+    def rows(self, site: Site) -> Rows:
+        return Rows(1, site.x.nbytes, 1, site.y.nbytes)
+
+    def scale(self, site: Site) -> Array:
+        return common.effective_scale(site)
+
+    @classmethod
+    def examples(cls) -> Iterator[Example]:
+        rng = np.random.default_rng(1)
+
+        def case(x: Shape, out: int, why: str, clamp: Clamp = None) -> Example:
+            weights = rng.normal(0, 0.3, (out, x[-1])).astype(np.float32)
+            return Example(cls(clamp), (x, weights, rng.normal(0, 0.3, out).astype(np.float32)), why=why)
+
+        yield case((1, 16), 4, "one vector, a whole block of channels")
+        yield case((1, 33), 10, "odd length, two channels left over", (0.0, 6.0))
+        yield case((1, 5, 7), 3, "several rows, no whole block", (0.0, float("inf")))
+        yield case((1, 1), 1, "scalar")

@@ -1,0 +1,79 @@
+"""What a firmware costs: instructions, memory and cycles, all read from the shipped ELF, its map or its run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lilliput.emit.model import random_inputs
+from lilliput.emulate.cycles import cycles_estimate
+from lilliput.errors import CheckError
+from lilliput.examples import draw
+from lilliput.firmware import RANGE_SAMPLES, Firmware, feed, layers_on_machine
+from lilliput.graph import Array
+
+
+def profile(firmware: Firmware) -> dict[str, Any]:
+    """The JSON of `lilliput profile`; every number an integer of bytes, instructions, MACs or (estimated) cycles."""
+    machine, arena = firmware.machine, firmware.image.arena
+    run = f"{firmware.name}_run"
+    golden = dict(zip(firmware.graph.inputs, random_inputs(firmware.plan), strict=True))
+    feed(firmware, machine, golden)
+    call = machine.call(run, arena.origin, arena.size)
+    if call.result:
+        raise CheckError(f"{run} returned {call.result} on {firmware.target.name}")
+    counts, stack = [call.instructions], [call.stack_bytes]
+    for values in draw(firmware.graph, 1, RANGE_SAMPLES):
+        feed(firmware, machine, values)
+        other = machine.call(run, arena.origin, arena.size)
+        counts.append(other.instructions)
+        stack.append(other.stack_bytes)
+    _stack_is_bounded(firmware, max(stack))
+    low, high = cycles_estimate(call, firmware.target)
+    image = firmware.image
+    static = image.ram_static
+    return {
+        "name": firmware.name,
+        "target": firmware.target.name,
+        "compiler": firmware.compiler,
+        "optimize": firmware.optimize,
+        "macs": firmware.graph.macs(),
+        "instructions": call.instructions,
+        "instructions_range": [min(counts), max(counts)],
+        "cycles_estimate": [int(low), int(high)],
+        "flash": {"code": image.flash.code, "constants": image.flash.constants, "total": image.flash.total},
+        "ram": {
+            "arena": arena.size,
+            "stack": firmware.stack,
+            "static": static,
+            "total": arena.size + firmware.stack + static,
+        },
+        "stack_measured": max(stack),
+        "layers": _layers(firmware, golden),
+    }
+
+
+def _layers(firmware: Firmware, golden: dict[str, Array]) -> list[dict[str, Any]]:
+    segments = dict(layers_on_machine(firmware, firmware.machine, golden, lambda *_: None))
+    rows = []
+    for step, function in zip(firmware.plan.steps, firmware.emitted.layers, strict=True):
+        weights = sum(t.nbytes for t in step.site.ins if t.constant)
+        rows.append(
+            {
+                "name": step.site.name or function,
+                "op": step.site.op.name,
+                "kernel": step.kernel.name,
+                "macs": step.site.op.macs(step.site),
+                "instructions": segments[function],
+                "constants": weights,
+                "output": list(step.site.y.shape),
+            }
+        )
+    return rows
+
+
+def _stack_is_bounded(firmware: Firmware, measured: int) -> None:
+    if measured > firmware.stack:
+        raise CheckError(
+            f"the run of '{firmware.name}' used {measured} bytes of stack, more than the static bound of {firmware.stack}: "
+            "the bound is wrong, please report this model"
+        )
