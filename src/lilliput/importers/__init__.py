@@ -1,0 +1,1 @@
+"""Foreign model formats, read and turned into a `Graph`."""
