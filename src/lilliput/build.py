@@ -100,10 +100,22 @@ def build_firmware(
     base = read_image(empty, target, prefix, flash, ram, nothing)
     image = read_image(deliver(made, out_elf), target, prefix, flash, ram, nothing)
     ours = sum(_harness_bytes(one) * sign for one, sign in ((image, 1), (base, -1)))
-    code = image.section(".text").size - base.section(".text").size - ours
-    image = replace(image, flash=FlashUse(code, _flash_bytes(image) - _flash_bytes(base) - ours - code))
+    test, vectors = _selftest_bytes(image)
+    added = _flash_bytes(image) - _flash_bytes(base) - ours - test - vectors
+    code = image.section(".text").size - base.section(".text").size - ours - test
+    image = replace(image, flash=FlashUse(code, added - code))
     _check(image)
     return image
+
+
+def _selftest_bytes(image: Image) -> tuple[int, int]:
+    """Code and golden vectors of the model's self-test: part of the test harness, so not of what the model needs.
+
+    A product that does not call it does not link it.
+    """
+    test = image.symbols.get(f"{image.prefix}_selftest")
+    vectors = [s.size for s in image.symbols.values() if s.name.endswith("_golden") and not s.is_function]
+    return (test.size if test else 0), sum(vectors)
 
 
 def _harness_bytes(image: Image) -> int:
@@ -190,13 +202,17 @@ def _link(
     return cached(key, ".elf", make)
 
 
+class MemoryFullError(UserError):
+    """Linking failed because a memory is too small; says which one and by how much."""
+
+
 def _overflow(error: UserError, what: str) -> UserError:
     """The linker's complaint about a full memory in our words; any other error as it is."""
     found = re.findall(r"region [`'](\w+)'[^\n]*overflowed by (\d+) bytes", str(error))
     if not found:
         return error
     region, size = max(found, key=lambda item: int(item[1]))
-    return UserError(
+    return MemoryFullError(
         f"{what}: {region} overflows by {size} bytes; choose a target or board with more, or a smaller model"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from lilliput.errors import UserError
-from lilliput.graph import INT_RANGE, Array, Graph
+from lilliput.graph import INT_RANGE, Array, Graph, Shape
 
 CHUNK = 128
 Watch = Callable[[str, Array], None]
@@ -49,6 +49,10 @@ def _chunks(graph: Graph, x: Array) -> Iterable[Array]:
 def run(graph: Graph, x: Array, watch: Watch | None = None) -> Array:
     """The first output for N samples stacked along dimension 0. One input; float samples are quantized if it is int8."""
     name = graph.inputs[0]
+    if len(graph.inputs) > 1:
+        raise UserError(
+            f"the model has {len(graph.inputs)} inputs ({', '.join(graph.inputs)}); samples are for models of one"
+        )
     x = as_input(graph, x)
     parts = [step_through(graph, {name: chunk}, watch)[graph.outputs[0]] for chunk in _chunks(graph, x)]
     return np.concatenate(parts)
@@ -61,15 +65,24 @@ def all_tensors(graph: Graph, x: Array) -> dict[str, Array]:
     return {name: np.concatenate(parts) for name, parts in seen.items()}
 
 
+def _same_elements(found: Shape, expected: Shape) -> bool:
+    """Whether a reshape cannot mix anything up: flattened samples, or only axes of size one differ."""
+    flat = len(found) == 1 and found[0] == int(np.prod(expected))
+    return flat or [d for d in found if d != 1] == [d for d in expected if d != 1]
+
+
 def as_input(graph: Graph, x: Array) -> Array:
     """Samples in the type and shape of the graph's input, quantized when they come as floats for an int8 input."""
     tensor = graph.tensors[graph.inputs[0]]
     expected = tensor.shape[1:]
-    if x.shape[1:] != expected and int(np.prod(x.shape[1:])) == int(np.prod(expected)):
+    if x.ndim and _same_elements(x.shape[1:], expected):
         x = x.reshape(len(x), *expected)
     if x.shape[1:] != expected:
+        found = x.shape[1:]
+        first = len(found) == 3 and (*found[1:], found[0]) == expected
+        hint = "; channels come last: give x.transpose(0, 2, 3, 1)" if first else ""
         raise UserError(
-            f"samples have shape {x.shape[1:]}, the model's input '{tensor.name}' expects {expected}"
+            f"samples have shape {found}, the model's input '{tensor.name}' expects {expected}{hint}"
         )
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise UserError(
@@ -77,11 +90,11 @@ def as_input(graph: Graph, x: Array) -> Array:
         )
     if x.dtype == tensor.dtype:
         return x
-    if tensor.dtype == "float32":
+    if tensor.dtype == "float32" and x.dtype.kind in "iufb":
         return x.astype(np.float32)
     if x.dtype.kind == "f" and tensor.quant is not None:
         return tensor.quant.quantize(x, tensor.dtype)
-    lo, hi = INT_RANGE[tensor.dtype]
+    lo, hi = INT_RANGE.get(tensor.dtype, (0, -1))
     if x.dtype.kind in "iu" and x.min(initial=0) >= lo and x.max(initial=0) <= hi:
         return x.astype(tensor.dtype)
     raise UserError(f"samples of type {x.dtype} do not fit the input '{tensor.name}' of type {tensor.dtype}")

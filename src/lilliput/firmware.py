@@ -14,14 +14,16 @@ import numpy as np
 
 from lilliput import emit as emitter
 from lilliput import store
-from lilliput.build import Optimize, build_firmware
+from lilliput.build import MemoryFullError, Optimize, build_firmware
 from lilliput.emulate import Machine, open_machine, trace
+from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
 from lilliput.evaluate import as_input, run
 from lilliput.graph import Array, Graph
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
+from lilliput.op import Kernel, Pick, Site, fastest
 from lilliput.plan import Plan, peak_layer, plan
 from lilliput.quantize import quantize
 from lilliput.target import Target, load_target
@@ -55,6 +57,16 @@ class Firmware:
     @functools.cached_property
     def machine(self) -> Machine:
         return open_machine(self.image)
+
+    @functools.cached_property
+    def golden(self) -> dict[str, Array]:
+        """The inputs of the embedded self-test, read from the firmware itself."""
+        found = {}
+        for name, function in zip(self.graph.inputs, self.emitted.inputs, strict=True):
+            t = self.graph.tensors[name]
+            symbol = self.image.symbol(f"{function}_golden")
+            found[name] = np.frombuffer(self.machine.read(symbol.address, t.nbytes), t.dtype).reshape(t.shape)
+        return found
 
     @functools.cached_property
     def stack(self) -> int:
@@ -158,7 +170,7 @@ def compile(
     compiler: str = "zig",
     optimize: Optimize = "speed",
     golden: Array | None = None,
-    simplest: bool = False,
+    pick: Pick = fastest,
 ) -> Firmware:
     """Compile a graph for a core into the folder `out`.
 
@@ -168,22 +180,38 @@ def compile(
     if calibration is not None:
         graph = quantize(graph, calibration)
     core = load_target(target) if isinstance(target, str) else target
-    planned = plan(graph, core.isa, simplest=simplest)
+    planned = plan(graph, core.isa, pick=pick)
     _fits_arena(planned, core, name)
-    if golden is not None:
-        golden = as_input(graph, np.asarray(golden))[:1]
-    emitted = emitter.emit(planned, name, golden)
+    emitted = _emit(planned, name, golden)
     folder = Path(out)
     write_files(emitted, planned, core, folder, compiler, optimize)
     return _build(name, planned, emitted, core, folder, compiler, optimize)
 
 
+def _emit(planned: Plan, name: str, golden: Array | None) -> emitter.Emitted:
+    """The C with its self-test. A float32 model has to repeat the host's bits, for numpy sums in another order."""
+    graph = planned.graph
+    inputs = emitter.random_inputs(planned)
+    if golden is not None:
+        inputs[graph.inputs[0]] = as_input(graph, np.asarray(golden))[:1]
+    emitted = emitter.emit(planned, name, emitter.Golden(inputs))
+    if all(t.dtype != "float32" for t in graph.tensors.values()):
+        return emitted
+    host = HostModel(planned, name, build_library([emitted]), emitted.layers)
+    return emitter.emit(planned, name, emitter.Golden(inputs, host.run(inputs)))
+
+
 def _build(
     name: str, planned: Plan, emitted: emitter.Emitted, core: Target, folder: Path, compiler: str, optimize: Optimize
 ) -> Firmware:
-    image = build_firmware(
-        [folder / f"{name}.c"], folder / f"{name}.elf", core, prefix=name, compiler=compiler, optimize=optimize
-    )
+    elf = folder / f"{name}.elf"
+    try:
+        image = build_firmware(
+            [folder / f"{name}.c"], elf, core, prefix=name, compiler=compiler, optimize=optimize
+        )
+    except MemoryFullError as error:
+        raise UserError(f"{error}. {_heaviest(planned)}") from error
+    check_instructions(image, core)
     firmware = Firmware(name, planned.graph, planned, emitted, core, image, folder, compiler, optimize)
     need = planned.arena + firmware.stack
     if need > image.ram_region.size:
@@ -194,6 +222,13 @@ def _build(
             "Choose a larger target, or a smaller model"
         )
     return firmware
+
+
+def _heaviest(planned: Plan) -> str:
+    """The layer whose constants take most of the flash."""
+    sizes = [sum(t.nbytes for t in step.site.ins if t.constant) for step in planned.steps]
+    size, name = max(zip(sizes, (step.site.name for step in planned.steps), strict=True))
+    return f"The most constants are those of layer '{name}': {size} bytes"
 
 
 def _fits_arena(planned: Plan, core: Target, name: str) -> None:
@@ -260,20 +295,26 @@ def open_build(folder: Path | str) -> Firmware:
     name, optimize = facts["name"], facts["optimize"]
     graph = store.load(folder / f"{name}.lil")
     core = load_target(facts["target"])
-    planned = _as_built(plan(graph, core.isa), plan(graph, core.isa, simplest=True), facts["kernels"], folder)
+    planned = _as_built(graph, core, facts["kernels"], folder)
     source, header = (_read(folder / f"{name}.{ending}") for ending in ("c", "h"))
-    layers = tuple(f"{name}_l{i}" for i in range(len(planned.steps)))
-    emitted = emitter.Emitted(name, source, header, layers)
+    emitted = emitter.Emitted(name, source, header, emitter.layer_names(planned, name), emitter.inputs_of(planned, name))
     if f"#define {name.upper()}_ARENA_SIZE {planned.arena}u" not in header:
         raise UserError(f"'{folder}' was written by another version ({facts['version']}); compile the model again")
     return _build(name, planned, emitted, core, folder, facts["compiler"], optimize)
 
 
-def _as_built(fast: Plan, simple: Plan, kernels: Sequence[str], folder: Path) -> Plan:
-    for candidate in (fast, simple):
-        if [step.kernel.name for step in candidate.steps] == list(kernels):
-            return candidate
-    raise UserError(f"'{folder}' was built with other kernels than this version has; compile the model again")
+def _as_built(graph: Graph, core: Target, names: Sequence[str], folder: Path) -> Plan:
+    """The plan with the kernels that lilliput.json names, layer by layer."""
+    left = iter(names)
+
+    def same(site: Site, kernels: Sequence[Kernel]) -> Kernel:
+        name = next(left, None)
+        for kernel in kernels:
+            if kernel.name == name:
+                return kernel
+        raise UserError(f"'{folder}' was built with the kernel '{name}', which this version lacks; compile it again")
+
+    return plan(graph, core.isa, pick=same)
 
 
 def _read(path: Path) -> str:

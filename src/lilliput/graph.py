@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.errors import GraphError
+from lilliput.errors import GraphError, UserError
 
 if TYPE_CHECKING:
     from lilliput.op import Op, Site
@@ -93,7 +94,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -185,9 +186,14 @@ class Graph:
 
 
 def _once(graph: Graph) -> str | None:
+    for kind, names in (("input", graph.inputs), ("output", graph.outputs)):
+        if len(set(names)) != len(names):
+            return f"a tensor is {kind} of the graph twice: {', '.join(names)}"
     seen: set[str] = set(graph.inputs)
     for node in graph.nodes:
         for name in node.outputs:
+            if graph.tensors[name].constant:
+                return f"'{node.name}' writes the constant '{name}'"
             if name in seen:
                 return f"tensor '{name}' is produced twice (second time by '{node.name}')"
             seen.add(name)
@@ -205,13 +211,54 @@ def _ordered(graph: Graph) -> str | None:
     return f"output '{missing[0]}' is never written" if missing else None
 
 
-def _shapes(graph: Graph) -> str | None:
-    for site in graph.sites():
-        inferred = site.op.infer(site.ins)
-        found = tuple(t.shape for t in site.outs)
-        if inferred != found:
-            return f"'{site.name}' ({site.op.name}) gives {inferred}, but its tensors say {found}"
+def _guarded(site: Site, ask: Callable[[Site], str | None]) -> str | None:
+    """What `ask` finds wrong; an operator may also stumble over shapes that no importer would give it."""
+    try:
+        reason = ask(site)
+    except (UserError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError) as error:
+        reason = f"its operands or attributes do not fit: {error}"
+    return f"layer '{site.name}' ({site.op.name}): {reason}" if reason else None
+
+
+def _each(ask: Callable[[Site], str | None]) -> Rule:
+    """The rule that `ask` holds for every site."""
+    return lambda graph: next(filter(None, (_guarded(site, ask) for site in graph.sites())), None)
+
+
+def _counts(site: Site) -> str | None:
+    wanted, found = site.op.operands, len(site.ins)
+    if found == 0 or (wanted is not None and found != wanted):
+        return f"has {found} inputs, expected {wanted or 'at least 1'}"
     return None
+
+
+LEAST = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "window": 1}
+"""What the attributes of sliding windows are at least."""
+
+
+def _attributes(site: Site) -> str | None:
+    for f in fields(site.op):
+        value = getattr(site.op, f.name)
+        numbers = list(_flat(value))
+        if any(v != v for v in numbers):
+            return f"{f.name}={value} holds NaN"
+        if f.name in LEAST and any(v < LEAST[f.name] for v in numbers):
+            return f"{f.name}={value}, expected at least {LEAST[f.name]}"
+    return None
+
+
+def _flat(value: Any) -> Iterable[int | float]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _flat(item)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def _shapes(site: Site) -> str | None:
+    inferred = site.op.infer(site.ins)
+    found = tuple(t.shape for t in site.outs)
+    return None if inferred == found else f"gives {inferred}, but its tensors say {found}"
 
 
 def _data(graph: Graph) -> str | None:
@@ -220,8 +267,12 @@ def _data(graph: Graph) -> str | None:
             return f"tensor '{t.name}' has the unknown type {t.dtype}"
         if any(d <= 0 for d in t.shape):
             return f"tensor '{t.name}' has the empty shape {t.shape}"
+        if t.nbytes >= 2**31:
+            return f"tensor '{t.name}' {t.shape} takes {t.nbytes} bytes; the C counts them in int32"
         if t.data is not None and (t.data.shape != t.shape or t.data.dtype != t.dtype):
             return f"tensor '{t.name}' says {t.dtype}{t.shape}, its data are {t.data.dtype}{t.data.shape}"
+        if t.data is not None and t.data.dtype.kind == "f" and not np.isfinite(t.data).all():
+            return f"constant '{t.name}' holds NaN or infinite values"
     return None
 
 
@@ -237,25 +288,50 @@ def _quants(graph: Graph) -> str | None:
         lo, hi = INT_RANGE[t.dtype]
         if (q.zero_point < lo).any() or (q.zero_point > hi).any():
             return f"tensor '{t.name}' has a zero point outside {t.dtype}"
+        if len(q.scale) != len(q.zero_point) or (q.axis is None and len(q.scale) != 1):
+            along = "no axis" if q.axis is None else f"axis {q.axis}"
+            return f"tensor '{t.name}' has {len(q.scale)} scales, {len(q.zero_point)} zero points and {along}"
         if q.axis is not None and (not 0 <= q.axis < len(t.shape) or t.shape[q.axis] != len(q.scale)):
             return f"tensor '{t.name}' has {len(q.scale)} scales along axis {q.axis} of {t.shape}"
     return None
 
 
-def _sites(graph: Graph) -> str | None:
-    for site in graph.sites():
-        if reason := site.op.check(site):
-            return f"layer '{site.name}' ({site.op.name}): {reason}"
+def _types(site: Site) -> str | None:
+    if site.op.view and site.x.dtype != site.y.dtype:
+        return f"a view of {site.x.dtype} cannot be {site.y.dtype}"
+    axes = {id(site.ins[index]): axis for index, axis in site.op.weights.items()}
+    for t in (*site.ins, *site.outs):
+        if t.dtype != "int8":
+            continue
+        if t.quant is None:
+            return f"int8 tensor '{t.name}' carries no quantization"
+        if t.quant.axis is not None and t.quant.axis != axes.get(id(t)):
+            return (
+                f"'{t.name}' is quantized along axis {t.quant.axis}, expected {axes.get(id(t), 'per tensor')}"
+            )
+        if id(t) in axes and t.quant.zero_point.any():
+            return f"weights '{t.name}' need zero points of 0, found {t.quant.zero_point[:4].tolist()}"
+    bias = site.op.bias
+    if site.y.dtype == "int8" and bias is not None and site.ins[bias].dtype != "int32":
+        return f"the bias of an int8 result is int32, found {site.ins[bias].dtype}"
     return None
 
 
-RULES = {
+def _accepts(site: Site) -> str | None:
+    return site.op.check(site)
+
+
+Rule = Callable[[Graph], "str | None"]
+RULES: dict[str, Rule] = {
     "every tensor is written once": _once,
     "nothing is read before it is written": _ordered,
-    "constants have the type and shape they claim": _data,
-    "operators and tensors agree on shapes": _shapes,
+    "tensors have the type and shape they claim": _data,
+    "operators have their operands": _each(_counts),
+    "attributes are in range": _each(_attributes),
+    "operators and tensors agree on shapes": _each(_shapes),
     "quantization fits the type": _quants,
-    "every operator accepts its operands": _sites,
+    "integers are quantized as the operator wants them": _each(_types),
+    "every operator accepts its operands": _each(_accepts),
 }
 
 

@@ -15,7 +15,7 @@ from lilliput.build import build_host
 from lilliput.emit import Emitted
 from lilliput.errors import CheckError
 from lilliput.graph import Array
-from lilliput.plan import ALIGN, Plan
+from lilliput.plan import Plan
 from lilliput.toolchain import cache_dir
 
 Watch = Callable[[int], None]
@@ -66,7 +66,7 @@ class HostModel:
                 raise CheckError(f"{self.name}_run returned {status} on the host")
         else:
             self._layer_by_layer(address, arena, watch)
-        if (memory[:GUARD] != CANARY).any() or (memory[-GUARD:] != CANARY).any():
+        if (memory[:GUARD] != CANARY).any() or (memory[GUARD + self.plan.arena :] != CANARY).any():
             raise CheckError(f"{self.name} wrote outside its arena of {self.plan.arena} bytes on the host")
         return {name: value_at(self.plan, name, arena) for name in self.plan.graph.outputs}
 
@@ -82,9 +82,9 @@ CANARY = 0xA5
 
 
 def _arena(size: int) -> tuple[Array, Array]:
-    memory = np.full(size + 2 * GUARD + ALIGN, CANARY, np.uint8)
-    start = GUARD + (-(memory.ctypes.data + GUARD)) % ALIGN
-    return memory[: start + size + GUARD], memory[start : start + size]
+    """An arena between canaries; numpy aligns to at least 16 bytes."""
+    memory = np.full(size + 2 * GUARD, CANARY, np.uint8)
+    return memory, memory[GUARD : GUARD + size]
 
 
 def _bytes_of(plan: Plan, name: str, arena: Array) -> Array:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from lilliput.graph import Array, Quant, Shape, Tensor
+import numpy as np
+
+from lilliput.graph import Array, Graph, Quant, Shape, Tensor
 
 Param = int | float | Array | Quant | None
 Params = Mapping[str, Any]
@@ -111,6 +113,9 @@ class Op:
     kernels: ClassVar[tuple[Kernel, ...]] = ()
     """From the fastest to the simplest; the last ones are the portable references."""
 
+    operands: ClassVar[int | None] = 1
+    """How many inputs it has; None: any number."""
+
     # Traits: what passes ask instead of the operator's name.
     view: ClassVar[bool] = False
     """The output is the input's storage under another shape: no code."""
@@ -164,6 +169,10 @@ class Op:
         """(before, after) of every axis, when this operator pads with real zero."""
         return None
 
+    def as_permutation(self) -> tuple[int, ...] | None:
+        """The input's axes in the order of the result's, when this operator only transposes."""
+        return None
+
     def macs(self, site: Site) -> int:
         """Multiply-accumulates of one run."""
         return 0
@@ -173,9 +182,17 @@ class Op:
         raise NotImplementedError
 
     @classmethod
-    def examples(cls) -> Iterator[Example]:
-        """Small cases for the tests: every kernel meets every one it accepts, on every core."""
+    def examples(cls) -> Iterator[Example | Graph]:
+        """Small cases for the tests: every kernel meets every one it accepts, on every core.
+
+        A whole graph where a shape cannot say it all (an operator between float32 and int8).
+        """
         yield from ()
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        """A random case whose first input has `shape`, for random graphs; None where the operator cannot take it."""
+        return None
 
     def __str__(self) -> str:
         given = (f"{f.name}={getattr(self, f.name)}" for f in dataclasses.fields(self))
@@ -205,7 +222,19 @@ def register(cls: type[Op]) -> type[Op]:
     return cls
 
 
-def choose(site: Site, features: frozenset[str], *, simplest: bool = False) -> Kernel | None:
-    """The first kernel the core and the operands allow; with `simplest` the last one."""
-    usable = [k for k in site.op.kernels if k.isa <= features and k.when(site)]
-    return (usable[-1] if simplest else usable[0]) if usable else None
+Pick = Callable[[Site, Sequence[Kernel]], Kernel]
+"""Chooses among the kernels that a core and the operands allow, fastest first."""
+
+
+def fastest(site: Site, kernels: Sequence[Kernel]) -> Kernel:
+    return kernels[0]
+
+
+def simplest(site: Site, kernels: Sequence[Kernel]) -> Kernel:
+    """The reference of the others."""
+    return kernels[-1]
+
+
+def usable(site: Site, features: frozenset[str]) -> list[Kernel]:
+    """The kernels that the core and the operands allow, fastest first."""
+    return [k for k in site.op.kernels if k.isa <= features and k.when(site)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lilliput.errors import UserError
 from lilliput.graph import ITEM_SIZE, Graph
-from lilliput.op import Kernel, Site, choose
+from lilliput.op import Kernel, Pick, Site, fastest, usable
 
 ALIGN = 4
 """Buffers start on words: kernels of every type may live anywhere in the arena."""
@@ -54,10 +54,10 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan(graph: Graph, features: frozenset[str] = frozenset(), *, simplest: bool = False) -> Plan:
+def plan(graph: Graph, features: frozenset[str] = frozenset(), *, pick: Pick = fastest) -> Plan:
     """Choose kernels and place every tensor. UserError names a layer that no kernel can run."""
     sites = [site for site in graph.sites() if not site.op.view]
-    kernels = [_kernel(site, features, simplest) for site in sites]
+    kernels = [_kernel(site, features, pick) for site in sites]
     buffers, scratch = liveness(graph, sites, kernels)
     offsets = place(buffers)
     where = {name: offset for buffer, offset in zip(buffers, offsets, strict=True) for name in buffer.tensors}
@@ -70,15 +70,15 @@ def plan(graph: Graph, features: frozenset[str] = frozenset(), *, simplest: bool
     return Plan(graph, steps, where, arena, placed, largest_live_set(buffers))
 
 
-def _kernel(site: Site, features: frozenset[str], simplest: bool) -> Kernel:
-    kernel = choose(site, features, simplest=simplest)
-    if kernel is None:
+def _kernel(site: Site, features: frozenset[str], pick: Pick) -> Kernel:
+    kernels = usable(site, features)
+    if not kernels:
         types = ", ".join(t.dtype for t in site.ins)
         raise UserError(
             f"layer '{site.name}': no kernel computes {site.op.name} from ({types}) to {site.y.dtype}; "
             f"kernels: {', '.join(k.name for k in site.op.kernels) or 'none'}"
         )
-    return kernel
+    return pick(site, kernels)
 
 
 def align(size: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lilliput.emit.model import random_inputs
 from lilliput.emulate.cycles import cycles_estimate
 from lilliput.errors import CheckError
 from lilliput.examples import draw
@@ -16,7 +15,7 @@ def profile(firmware: Firmware) -> dict[str, Any]:
     """The JSON of `lilliput profile`; every number an integer of bytes, instructions, MACs or (estimated) cycles."""
     machine, arena = firmware.machine, firmware.image.arena
     run = f"{firmware.name}_run"
-    golden = dict(zip(firmware.graph.inputs, random_inputs(firmware.plan), strict=True))
+    golden = firmware.golden
     feed(firmware, machine, golden)
     call = machine.call(run, arena.origin, arena.size)
     if call.result:
@@ -28,7 +27,7 @@ def profile(firmware: Firmware) -> dict[str, Any]:
         counts.append(other.instructions)
         stack.append(other.stack_bytes)
     _stack_is_bounded(firmware, max(stack))
-    low, high = cycles_estimate(call, firmware.target)
+    low, high = cycles_estimate(call.counts, firmware.target)
     image = firmware.image
     static = image.ram_static
     return {

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
 import math
 import os
+import struct
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import lilliput.ops  # noqa: F401  fills the registry
 from lilliput.errors import GraphError, UserError
@@ -20,11 +24,18 @@ from lilliput.graph import INT_RANGE, ITEM_SIZE, Array, Graph, Node, Quant, Tens
 from lilliput.op import REGISTRY, Op
 
 FORMAT = 1
-LIMIT = 256 * 1024 * 1024
-"""Largest file, and largest sum of its parts when unpacked."""
+LIMIT = 64 * 1024 * 1024
+"""Largest file, and largest sum of its parts when unpacked: 32 times the flash of a large microcontroller."""
+STRUCTURE_LIMIT = 8 * 1024 * 1024
+"""Largest graph.json, for parsed JSON takes many times its size."""
+PARTS = 400_000
+
+BROKEN_FILE = (OSError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
+BROKEN_GRAPH = (GraphError, ValueError, TypeError, LookupError, ArithmeticError)
 
 Name = Annotated[str, Field(max_length=1000)]
 Small = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class _Strict(BaseModel):
@@ -33,7 +44,7 @@ class _Strict(BaseModel):
 
 class _QuantFile(_Strict):
     scale: list[float] = Field(min_length=1, max_length=1 << 20)
-    zero_point: list[int] = Field(min_length=1, max_length=1 << 20)
+    zero_point: list[Int32] = Field(min_length=1, max_length=1 << 20)
     axis: int | None = None
 
 
@@ -53,13 +64,20 @@ class _NodeFile(_Strict):
     name: Name = ""
 
 
+class _Meta(BaseModel):
+    """Who puts a key into `Graph.meta` checks its content. Labels are strings, for they go into the C."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    labels: list[Name] = Field(default=[], max_length=100_000)
+
+
 class _GraphFile(_Strict):
     format: int
-    inputs: list[Name]
-    outputs: list[Name]
+    inputs: list[Name] = Field(min_length=1, max_length=4096)
+    outputs: list[Name] = Field(min_length=1, max_length=4096)
     nodes: list[_NodeFile] = Field(max_length=100_000)
-    tensors: list[_TensorFile] = Field(max_length=400_000)
-    meta: dict[str, Any] = {}
+    tensors: list[_TensorFile] = Field(max_length=PARTS)
+    meta: _Meta = _Meta()
 
 
 def save(graph: Graph, path: Path) -> None:
@@ -71,10 +89,16 @@ def save(graph: Graph, path: Path) -> None:
         if t.data is not None:
             key = f"{len(arrays)}.bin"
             arrays[key] = t.data
-        tensors.append(_TensorFile(name=t.name, shape=list(t.shape), dtype=t.dtype, quant=_quant_file(t), data=key))
+        tensors.append(
+            _TensorFile(name=t.name, shape=list(t.shape), dtype=t.dtype, quant=_quant_file(t), data=key)
+        )
     nodes = [
         _NodeFile(
-            op=n.op.name, attributes=dataclasses.asdict(n.op), inputs=list(n.inputs), outputs=list(n.outputs), name=n.name
+            op=n.op.name,
+            attributes=dataclasses.asdict(n.op),
+            inputs=list(n.inputs),
+            outputs=list(n.outputs),
+            name=n.name,
         )
         for n in graph.nodes
     ]
@@ -84,18 +108,27 @@ def save(graph: Graph, path: Path) -> None:
         outputs=list(graph.outputs),
         nodes=nodes,
         tensors=tensors,
-        meta=dict(graph.meta),
+        meta=_Meta.model_validate(dict(graph.meta)),
     )
+    structure = json.dumps(file.model_dump(exclude_unset=True), indent=1).encode()
+    size = sum(data.nbytes for data in arrays.values())
+    if len(structure) > STRUCTURE_LIMIT or len(structure) + size > LIMIT:
+        raise UserError(
+            f"cannot write '{path}': {len(structure)} bytes of structure and {size} of weights are more than "
+            f"a .lil file may hold ({STRUCTURE_LIMIT}, and {LIMIT} together)"
+        )
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-            _entry(archive, "graph.json", json.dumps(file.model_dump(), indent=1).encode())
+            _entry(archive, "graph.json", structure)
             for key, data in arrays.items():
                 _entry(archive, key, np.ascontiguousarray(data).tobytes())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):  # whatever hinders this was reported above
+            beside.unlink()
 
 
 def _entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -108,7 +141,9 @@ def _quant_file(t: Tensor) -> _QuantFile | None:
     if t.quant is None:
         return None
     q = t.quant
-    return _QuantFile(scale=[float(s) for s in q.scale], zero_point=[int(z) for z in q.zero_point], axis=q.axis)
+    return _QuantFile(
+        scale=[float(s) for s in q.scale], zero_point=[int(z) for z in q.zero_point], axis=q.axis
+    )
 
 
 def load(path: Path) -> Graph:
@@ -117,67 +152,90 @@ def load(path: Path) -> Graph:
         if path.stat().st_size > LIMIT:
             raise UserError(f"'{path}' is larger than {LIMIT} bytes")
         with zipfile.ZipFile(path) as archive:
-            parts = _unpack(archive, path)
-        file = _GraphFile.model_validate_json(parts.pop("graph.json", b""))
+            read = functools.partial(_content, archive, _parts(archive, path))
+            file = _GraphFile.model_validate_json(read("graph.json", STRUCTURE_LIMIT))
+            if file.format != FORMAT:
+                raise UserError(f"'{path}' has format {file.format}; this version reads format {FORMAT}")
+            return verify(_graph(file, read))
     except FileNotFoundError as error:
         raise UserError(f"'{path}' does not exist") from error
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"'{path}' cannot be read as a .lil graph: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"'{path}' is not a .lil graph: {where or 'graph.json'}: {first['msg']}") from error
-    if file.format != FORMAT:
-        raise UserError(f"'{path}' has format {file.format}; this version reads format {FORMAT}")
-    try:
-        return verify(_graph(file, parts))
-    except (GraphError, ValueError, TypeError, KeyError, IndexError, AssertionError, ArithmeticError) as error:
+        raise UserError(f"'{path}' is not a .lil graph: {_first(error) or 'graph.json'}") from error
+    except BROKEN_FILE as error:
+        raise UserError(f"'{path}' cannot be read as a .lil graph: {error}") from error
+    except BROKEN_GRAPH as error:
         raise UserError(f"'{path}' holds a graph that breaks a rule: {error}") from error
 
 
-def _unpack(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
+def _first(error: ValidationError) -> str:
+    """Where the first mistake is, and what."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'graph.json'}: {first['msg']}"
+
+
+def _parts(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
     infos = archive.infolist()
-    names = [info.filename for info in infos]
-    if len(set(names)) != len(names):
+    parts = {info.filename: info for info in infos}
+    if len(parts) != len(infos):
         raise UserError(f"'{path}' names a part twice")
-    if sum(info.file_size for info in infos) > LIMIT:
-        raise UserError(f"'{path}' unpacks to more than {LIMIT} bytes")
-    return {info.filename: archive.read(info) for info in infos}
+    if len(parts) > PARTS or sum(info.file_size for info in infos) > LIMIT:
+        raise UserError(f"'{path}' unpacks to more than {LIMIT} bytes or {PARTS} parts")
+    return parts
 
 
-def _graph(file: _GraphFile, parts: Mapping[str, bytes]) -> Graph:
-    tensors = {}
+def _content(archive: zipfile.ZipFile, parts: dict[str, zipfile.ZipInfo], name: str, most: int) -> bytes:
+    """A part of at most `most` bytes; its size is known before anything is unpacked."""
+    info = parts.get(name)
+    if info is None:
+        raise GraphError(f"the part '{name}' is missing")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise GraphError(f"the part '{name}' is compressed by method {info.compress_type}")
+    if info.file_size > most:
+        raise GraphError(f"the part '{name}' unpacks to {info.file_size} bytes, at most {most} are expected")
+    return archive.read(info)
+
+
+Read = Callable[[str, int], bytes]
+
+
+def _graph(file: _GraphFile, read: Read) -> Graph:
+    tensors: dict[str, Tensor] = {}
     for t in file.tensors:
         if t.name in tensors:
             raise GraphError(f"tensor '{t.name}' is there twice")
-        tensors[t.name] = _tensor(t, parts)
+        tensors[t.name] = _tensor(t, read)
     nodes = tuple(Node(_op(n), tuple(n.inputs), tuple(n.outputs), n.name) for n in file.nodes)
     used = [*file.inputs, *file.outputs, *(name for n in nodes for name in (*n.inputs, *n.outputs))]
     for name in used:
         if name not in tensors:
             raise GraphError(f"tensor '{name}' is used and not described")
-    return Graph(tuple(file.inputs), tuple(file.outputs), nodes, tensors, file.meta)
+    meta = file.meta.model_dump(exclude_unset=True)
+    return Graph(tuple(file.inputs), tuple(file.outputs), nodes, tensors, meta)
 
 
-def _tensor(t: _TensorFile, parts: Mapping[str, bytes]) -> Tensor:
+def _tensor(t: _TensorFile, read: Read) -> Tensor:
     if t.dtype not in ITEM_SIZE:
         raise GraphError(f"tensor '{t.name}' has the unknown type '{t.dtype}'")
     data = None
+    size = math.prod(t.shape) * ITEM_SIZE[t.dtype]
+    if size > LIMIT:
+        raise GraphError(
+            f"tensor '{t.name}' {tuple(t.shape)} would take {size} bytes; at most {LIMIT} are accepted"
+        )
     if t.data is not None:
-        content = parts.get(t.data)
-        expected = math.prod(t.shape) * ITEM_SIZE[t.dtype]
-        if content is None or len(content) != expected:
-            found = "nothing" if content is None else f"{len(content)} bytes"
-            raise GraphError(f"tensor '{t.name}' {tuple(t.shape)} needs {expected} bytes, '{t.data}' holds {found}")
+        content = read(t.data, size)
+        if len(content) != size:
+            raise GraphError(
+                f"tensor '{t.name}' {tuple(t.shape)} needs {size} bytes, '{t.data}' holds {len(content)}"
+            )
         data = np.frombuffer(content, t.dtype).reshape(t.shape)
     quant = None
     if t.quant is not None:
-        if t.dtype not in INT_RANGE or len(t.quant.scale) != len(t.quant.zero_point):
-            raise GraphError(f"tensor '{t.name}' has a quantization that does not fit")
-        scale = np.array(t.quant.scale, np.float32)
+        if t.dtype not in INT_RANGE:
+            raise GraphError(f"tensor '{t.name}' is {t.dtype} and yet quantized")
+        with np.errstate(over="ignore"):  # becomes infinite, which `verify` refuses
+            scale = np.array(t.quant.scale, np.float32)
         quant = Quant(scale, np.array(t.quant.zero_point, np.int32), t.quant.axis)
-        if t.quant.axis is None and len(scale) != 1:
-            raise GraphError(f"tensor '{t.name}' has {len(scale)} scales and no axis")
     return Tensor(t.name, tuple(t.shape), t.dtype, quant, data)
 
 
@@ -187,14 +245,17 @@ def _op(n: _NodeFile) -> Op:
         raise GraphError(f"operator '{n.op}' of '{n.name}' is unknown")
     fields = {f.name for f in dataclasses.fields(cls)}
     if set(n.attributes) != fields:
-        raise GraphError(f"operator '{n.op}' of '{n.name}' has attributes {sorted(n.attributes)}, expected {sorted(fields)}")
-    return cls(**{key: _tuples(value) for key, value in n.attributes.items()})
+        raise GraphError(
+            f"operator '{n.op}' of '{n.name}' has the attributes {sorted(n.attributes)}, "
+            f"expected {sorted(fields)}"
+        )
+    try:
+        return _attributes(n.op).validate_json(json.dumps(n.attributes), strict=True)
+    except ValidationError as error:
+        raise GraphError(f"operator '{n.op}' of '{n.name}': attribute {_first(error)}") from error
 
 
-def _tuples(value: Any) -> Any:
-    """JSON lists back to the tuples that attributes are made of; only plain numbers, strings and null pass."""
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise GraphError(f"an attribute holds {type(value).__name__}")
+@functools.cache
+def _attributes(name: str) -> TypeAdapter[Op]:
+    """Checks attributes against the types that the operator's class declares; JSON lists become tuples."""
+    return TypeAdapter(REGISTRY[name])

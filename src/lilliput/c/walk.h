@@ -1,7 +1,9 @@
-/* Walks over the outer axes of a strided tensor, the last axis fastest: at most five of them. */
+/* Walks over the outer axes of a strided tensor, the last axis fastest: at most WALK_AXES of them. */
 #ifndef LILLIPUT_WALK_H
 #define LILLIPUT_WALK_H
 #include "base.h"
+
+enum { WALK_AXES = 6 };
 
 typedef struct {
   const int32_t *dims;    /* [axes] */
@@ -12,7 +14,7 @@ typedef struct {
 } walk_t;
 
 /* Advances `at` and the element offset; 0 when the walk is over. */
-LILLIPUT_INLINE int32_t walk_on(const walk_t *w, int32_t at[5], int32_t *offset) {
+LILLIPUT_INLINE int32_t walk_on(const walk_t *w, int32_t at[WALK_AXES], int32_t *offset) {
   for (int32_t i = w->axes - 1; i >= 0; i--) {
     *offset += w->strides[i];
     if (++at[i] < w->dims[i]) return 1;

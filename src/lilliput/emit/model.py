@@ -34,12 +34,13 @@ TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Emitted:
-    """The text of NAME.c and NAME.h, and how the functions of its layers are called."""
+    """The text of NAME.c and NAME.h, and how the functions of its layers and inputs are called."""
 
     name: str
     source: str
     header: str
     layers: tuple[str, ...]
+    inputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -105,30 +106,51 @@ class _Constants:
         self.definitions.append(f"static const rows_t {name} = {{{self.pad_row(rows)}, {values}}};")
 
 
-def emit(plan: Plan, name: str, golden: Array | None = None) -> Emitted:
-    """The two files of a model. `golden` is one input (without it a fixed pseudo-random one) for the self-test."""
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """What the self-test runs: a value per input, and the outputs that were proven (None: the numpy reference's)."""
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array] | None = None
+
+
+def emit(plan: Plan, name: str, golden: Golden | None = None) -> Emitted:
+    """The two files of a model. Without `golden` the self-test has a fixed pseudo-random input."""
     return emit_many([(plan, name, golden)])[0]
 
 
-def emit_many(models: Sequence[tuple[Plan, str, Array | None]]) -> list[Emitted]:
+def emit_many(models: Sequence[tuple[Plan, str, Golden | None]]) -> list[Emitted]:
     """Several models whose kernels are pasted once, into the first one's file: what the batch tests compile."""
-    kernels = {s.kernel.name: s.kernel for plan, _, _ in models for s in plan.steps}
-    taps = max(
-        (s.kernel.rows(s.site).taps for plan, _, _ in models for s in plan.steps if s.kernel.rows), default=1
-    )
+    steps = [step for plan, _, _ in models for step in plan.steps]
+    kernels = {step.kernel.name: step.kernel for step in steps}
+    taps = max((step.kernel.rows(step.site).taps for step in steps if step.kernel.rows), default=1)
     pasted = paste([k.source for k in kernels.values()])
     parts = [_model(plan, literals.identifier(name), golden) for plan, name, golden in models]
     template = TEMPLATES.get_template("model.c.j2")
-    source = template.render(version=__version__, taps=taps, kernels=pasted, models=[p for p, _, _ in parts])
-    return [Emitted(p["name"], source if i == 0 else "", h, layers) for i, (p, h, layers) in enumerate(parts)]
+    source = template.render(version=__version__, taps=taps, kernels=pasted, models=[part for part, _ in parts])
+    return [
+        Emitted(name, source if i == 0 else "", header, layer_names(plan, name), inputs_of(plan, name))
+        for i, ((_, header), (plan, name, _)) in enumerate(zip(parts, models, strict=True))
+    ]
 
 
-def _model(plan: Plan, name: str, golden: Array | None) -> tuple[dict[str, Any], str, tuple[str, ...]]:
+def layer_names(plan: Plan, name: str) -> tuple[str, ...]:
+    """The functions of the layers, in order."""
+    return tuple(f"{name}_l{i}" for i in range(len(plan.steps)))
+
+
+def inputs_of(plan: Plan, name: str) -> tuple[str, ...]:
+    """The functions that give the inputs' addresses."""
+    return tuple(port.function for port in _ports(plan, plan.graph.inputs, f"{name}_input"))
+
+
+def _model(plan: Plan, name: str, golden: Golden | None) -> tuple[dict[str, Any], str]:
     constants = _Constants(name)
     layers = [_layer(plan, step, i, name, constants) for i, step in enumerate(plan.steps)]
     inputs = _ports(plan, plan.graph.inputs, f"{name}_input")
     outputs = _ports(plan, plan.graph.outputs, f"{name}_output")
-    golden_in, golden_out = _golden(plan, golden)
+    golden = golden or Golden(random_inputs(plan))
+    proven = golden.outputs or step_through(plan.graph, golden.inputs)
     content = "\n".join([*constants.definitions, *(line for layer in layers for line in layer.lines)])
     part: dict[str, Any] = {
         "name": name,
@@ -142,13 +164,13 @@ def _model(plan: Plan, name: str, golden: Array | None) -> tuple[dict[str, Any],
         "arena": plan.arena,
         "align": ALIGN,
         "labels": [literals.string(str(label)) for label in plan.graph.meta.get("labels", ())],
-        "golden": [(p, literals.array(v)) for p, v in zip(inputs, golden_in, strict=True)],
-        "expected": [(p, literals.array(v)) for p, v in zip(outputs, golden_out, strict=True)],
+        "golden": [(p, literals.array(golden.inputs[p.tensor.name])) for p in inputs],
+        "expected": [(p, literals.array(proven[p.tensor.name])) for p in outputs],
         "number": literals.number,
         "string": literals.string,
     }
     header = TEMPLATES.get_template("model.h.j2").render(**part)
-    return part, header, tuple(layer.function for layer in layers)
+    return part, header
 
 
 def _pointer(tensor: Tensor, offset: int, *, const: bool) -> str:
@@ -211,25 +233,18 @@ def _ports(plan: Plan, names: Sequence[str], function: str) -> list[_Port]:
     return ports
 
 
-def random_inputs(plan: Plan) -> list[Array]:
+def random_inputs(plan: Plan) -> dict[str, Array]:
     """The same pseudo-random inputs every time, over the whole range of integers and -1..1 for floats."""
     rng = np.random.default_rng(20260101)
-    made = []
+    made = {}
     for name in plan.graph.inputs:
         t = plan.graph.tensors[name]
         if t.dtype == "float32":
-            made.append(rng.uniform(-1, 1, t.shape).astype(np.float32))
+            made[name] = rng.uniform(-1, 1, t.shape).astype(np.float32)
         else:
             info = np.iinfo(t.dtype)
-            made.append(rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True))
+            made[name] = rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True)
     return made
-
-
-def _golden(plan: Plan, golden: Array | None) -> tuple[list[Array], list[Array]]:
-    inputs = random_inputs(plan) if golden is None else [golden]
-    feed = dict(zip(plan.graph.inputs, inputs, strict=True))
-    outputs = step_through(plan.graph, feed)
-    return inputs, [outputs[name] for name in plan.graph.outputs]
 
 
 def paste(sources: Sequence[Path]) -> str:

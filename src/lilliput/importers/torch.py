@@ -152,7 +152,7 @@ def _convert(program: torch.export.ExportedProgram) -> Graph:
         elif node.op == "call_function":
             b.where = _module_path(node)
             b.values[node] = _call(b, node)
-    outputs = tuple(b.value(arg).name for arg in _flat(fx.output_node().args[0]))
+    outputs = tuple(_output(b, arg) for arg in _flat(fx.output_node().args[0]))
     graph = Graph(tuple(inputs), outputs, tuple(b.nodes), b.tensors)
     return verify(graph.with_nodes(graph.nodes))
 
@@ -176,6 +176,12 @@ def _input(b: TorchBuilder, node: FxNode) -> Value:
     order = NHWC if len(shape) == 4 else tuple(range(len(shape)))
     b.tensors[node.name] = Tensor(node.name, tuple(shape[d] for d in order))
     return Value(node.name, order)
+
+
+def _output(b: TorchBuilder, argument: Any) -> str:
+    """An output is stored as an input is: planes channels-last, everything else in torch's order."""
+    value = b.value(argument)
+    return (b.channels_last(value) if len(value.order) == 4 else b.logical(value)).name
 
 
 def _module_path(node: FxNode) -> str:

@@ -152,9 +152,12 @@ def _activation_quants(
     for site in graph.sites():
         if site.op.out_quant == "like input":
             groups.join(site.y.name, site.x.name)
+    # A fixed scale stays in its group: an operand that has one is requantized, the others keep their resolution.
+    held = {groups.find(name) for name in fixed}
+    for site in graph.sites():
         if site.op.same_quant_inputs:
             for t in site.ins:
-                if not t.constant and t.name not in fixed:
+                if not t.constant and groups.find(t.name) not in held:
                     groups.join(t.name, site.y.name)
     merged: dict[str, Range] = {}
     anchored: dict[str, Quant] = {}
@@ -181,8 +184,9 @@ def _requantize_where_needed(graph: Graph, quants: Mapping[str, Quant]) -> Graph
             t = tensors[name]
             if node.op.same_quant_inputs and wanted is not None and not wanted.same(t.quant):
                 new = f"{name}@{node.outputs[0]}"
-                tensors[new] = replace(t, name=new, quant=wanted)
-                nodes.append(Node(Quantize(), (name,), (new,), f"{node.name}.input{i}"))
+                if new not in tensors:  # the same operand may come twice
+                    tensors[new] = replace(t, name=new, quant=wanted)
+                    nodes.append(Node(Quantize(), (name,), (new,), f"{node.name}.input{i}"))
                 inputs[i] = new
         nodes.append(replace(node, inputs=tuple(inputs)))
     return graph.with_nodes(nodes, tensors)
@@ -201,7 +205,7 @@ def _float_ends(graph: Graph) -> Graph:
         if tensors[name].quant is None:
             outputs.append(name)
             continue
-        real = f"{name}.real"
+        real = f"{name}.result" if name in graph.inputs else f"{name}.real"
         tensors[real] = Tensor(real, tensors[name].shape)
         after.append(Node(Dequantize(), (name,), (real,), f"{name}.dequantize"))
         outputs.append(real)

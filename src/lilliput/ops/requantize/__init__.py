@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Shape, Tensor
-from lilliput.op import Example, Kernel, Op, Params, Site, register
+from lilliput.graph import Array, Graph, Node, Quant, Shape, Tensor
+from lilliput.op import Kernel, Op, Params, Site, register
 from lilliput.ops.table import TABLE_S8
 
 HERE = Path(__file__).parent
@@ -30,6 +30,10 @@ def _quantize_params(site: Site) -> Params:
 
 def _dequantize_params(site: Site) -> Params:
     return {"n": site.x.size, "scale": float(site.x.q.s), "zero_point": site.x.q.z}
+
+
+def _alone(op: Op, x: Tensor, y: Tensor) -> Graph:
+    return Graph(("x",), ("y",), (Node(op, ("x",), ("y",), op.name),), {"x": x, "y": y})
 
 
 @register
@@ -61,6 +65,14 @@ class Quantize(Op):
     def torch(self, site: Site, *xs: Any) -> Any:
         return xs[0]
 
+    @classmethod
+    def examples(cls) -> Iterator[Graph]:
+        coarse, fine = Quant.per_tensor(0.07, -3), Quant.per_tensor(0.011, 100)
+        for shape in ((1, 1), (1, 7), (1, 3, 5, 4)):
+            yield _alone(cls(), Tensor("x", shape), Tensor("y", shape, "int8", coarse))
+        yield _alone(cls(), Tensor("x", (1, 300), "int8", coarse), Tensor("y", (1, 300), "int8", fine))
+        yield _alone(cls(), Tensor("x", (1, 300), "int8", fine), Tensor("y", (1, 300), "int8", coarse))
+
 
 @register
 @dataclass(frozen=True)
@@ -82,3 +94,9 @@ class Dequantize(Op):
 
     def torch(self, site: Site, *xs: Any) -> Any:
         return xs[0]
+
+    @classmethod
+    def examples(cls) -> Iterator[Graph]:
+        for shape in ((1, 1), (1, 5), (1, 2, 3, 40)):
+            x = Tensor("x", shape, "int8", Quant.per_tensor(0.03, 11))
+            yield _alone(cls(), x, Tensor("y", shape))

@@ -1,0 +1,149 @@
+"""What element-by-element operators of two operands share: broadcasting, loops for the kernels, the clamp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lilliput import fixed
+from lilliput.errors import UserError
+from lilliput.graph import Array, Shape, Tensor
+from lilliput.op import Example, Op, Params, Site
+
+HERE = Path(__file__).parent
+Clamp = tuple[float, float] | None
+FLOAT_MAX = float(np.finfo(np.float32).max)
+WALK = 4
+"""Nested loops of the broadcasting kernels."""
+
+
+@dataclass(frozen=True)
+class Binary(Op):
+    """y[i] = f(a[i], b[i]) with numpy's broadcasting; either operand may be a constant."""
+
+    clamp: Clamp = None
+
+    operands: ClassVar[int | None] = 2
+    fuses_clamp: ClassVar[bool] = True
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        a, b = (t.shape for t in ins)
+        try:
+            return (np.broadcast_shapes(a, b),)
+        except ValueError as error:
+            raise UserError(f"{self.name}: shapes {a} and {b} do not broadcast together") from error
+
+    def check(self, site: Site) -> str | None:
+        types = {t.dtype for t in (*site.ins, site.y)}
+        if types not in ({"float32"}, {"int8"}):
+            found = ", ".join(t.dtype for t in site.ins)
+            return f"operands of {found} give {site.y.dtype}; all must be float32 or all int8"
+        if len(loops(site)) > WALK:
+            a, b = (t.shape for t in site.ins)
+            count = len(loops(site))
+            return f"broadcasting {a} with {b} takes {count} nested loops, expected at most {WALK}"
+        return None
+
+    def batchable(self, site: Site) -> bool:
+        """Dimension 0 of each activation must be the result's; a constant must serve every sample."""
+        rank = len(site.y.shape)
+        return all(len(t.shape) < rank or t.shape[0] == 1 for t in site.ins if t.constant) and all(
+            len(t.shape) == rank for t in site.ins if not t.constant
+        )
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        if site.integer:
+            lo_hi = fixed.clamp_range(self.clamp, site.y.q, "int8")
+            return (np.clip(self.integers(site, *xs) + site.y.q.z, *lo_hi).astype(np.int8),)
+        lo, hi = float_bounds(self.clamp)
+        return (np.clip(self.real(*xs), np.float32(lo), np.float32(hi)),)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        """The other operand: as large, one number, one per channel, with axes of one, larger."""
+        other: list[Shape] = [shape, shape, (), shape[-1:], (*(1 for _ in shape[1:]), shape[-1])]
+        other.append(tuple(1 if rng.random() < 0.5 else d for d in shape))
+        other.append(tuple(int(rng.integers(1, 6)) if d == 1 and i else d for i, d in enumerate(shape)))
+        chosen = other[int(rng.integers(len(other)))]
+        constant = not chosen or chosen[0] != 1 or rng.random() < 0.3
+        second = rng.normal(0, 1, chosen).astype(np.float32) if constant else chosen
+        clamps: tuple[Clamp, ...] = (None, None, (0.0, float("inf")), (0.0, 6.0))
+        return Example(cls(clamps[int(rng.integers(len(clamps)))]), (shape, second))
+
+    def integers(self, site: Site, a: Array, b: Array) -> Array:
+        """The scaled result before zero point and clamp, exactly."""
+        raise NotImplementedError
+
+    def real(self, a: Array, b: Array) -> Array:
+        """The float32 result before the clamp; on torch tensors too."""
+        raise NotImplementedError
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        y: Any = self.real(*xs)
+        return y.clamp(*self.clamp) if self.clamp else y
+
+    def channel_constant(self, site: Site) -> tuple[int, Array] | None:
+        """(index of the activation, the other operand along the last axis) where that is a float constant."""
+        for i, (x, c) in enumerate(((site.ins[0], site.ins[1]), (site.ins[1], site.ins[0]))):
+            if c.data is None or x.constant or c.dtype != "float32" or self.clamp is not None:
+                continue
+            if x.shape == site.y.shape and x.shape and all(d == 1 for d in c.shape[:-1]):
+                return i, np.broadcast_to(c.data.reshape(-1), x.shape[-1:]).copy()
+        return None
+
+
+def float_bounds(clamp: Clamp) -> tuple[float, float]:
+    """Float results saturate at the largest float32, so that a bound always has a C literal."""
+    lo, hi = clamp or (-FLOAT_MAX, FLOAT_MAX)
+    return max(lo, -FLOAT_MAX), min(hi, FLOAT_MAX)
+
+
+def loops(site: Site) -> list[tuple[int, int, int]]:
+    """(extent, step of a, step of b) in elements, outermost first; axes that can be walked as one are one."""
+    shape = site.y.shape
+    steps = [_steps(t.shape, shape) for t in site.ins]
+    found: list[tuple[int, int, int]] = []
+    for extent, a, b in zip(shape, *steps, strict=True):
+        if extent == 1:
+            continue
+        if found and found[-1][1:] == (a * extent, b * extent):
+            found[-1] = (found[-1][0] * extent, a, b)
+        else:
+            found.append((extent, a, b))
+    return found or [(1, 1, 1)]
+
+
+def _steps(shape: Shape, result: Shape) -> list[int]:
+    """How far apart neighbours along each axis of the result lie in an operand; 0 where it is repeated."""
+    padded = (1,) * (len(result) - len(shape)) + shape
+    steps, step = [], 1
+    for extent in reversed(padded):
+        steps.append(0 if extent == 1 else step)
+        step *= extent
+    return steps[::-1]
+
+
+def walk(site: Site) -> Array:
+    """`loops` as the kernels take it: four extents, four steps of a, four steps of b."""
+    found = loops(site)
+    padded = [(1, 0, 0)] * (WALK - len(found)) + found
+    return np.array(padded, np.int32).T.copy()
+
+
+def same_size(site: Site) -> bool:
+    """Nothing is repeated: all three arrays run side by side."""
+    return site.ins[0].size == site.ins[1].size == site.y.size
+
+
+def in_place(site: Site) -> tuple[int, ...]:
+    """Every operand of the result's size: its element is read before that place is written."""
+    return tuple(i for i, t in enumerate(site.ins) if t.size == site.y.size)
+
+
+def int8_bounds(site: Site, clamp: Clamp) -> Params:
+    lo, hi = fixed.clamp_range(clamp, site.y.q, "int8")
+    return {"out_zp": site.y.q.z, "lo": lo, "hi": hi}

@@ -1,0 +1,4 @@
+"""Maximum and average over a sliding window of a plane."""
+
+from lilliput.ops.pool.pool2d import AvgPool2d as AvgPool2d
+from lilliput.ops.pool.pool2d import MaxPool2d as MaxPool2d

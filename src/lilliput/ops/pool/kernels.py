@@ -1,0 +1,71 @@
+"""The C kernels of pooling: when each may be used and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lilliput.op import Kernel, Params, Rows, Site
+from lilliput.ops.conv import common
+
+if TYPE_CHECKING:
+    from lilliput.ops.pool.pool2d import Pool2d
+
+HERE = Path(__file__).parent
+RECIPROCAL_PIXELS = 361
+"""128.5 n^2 < 2^24: up to here the 24-bit reciprocal gives the exact quotient (avgpool_s8_mul.c)."""
+
+
+def _op(site: Site) -> Pool2d:
+    return cast("Pool2d", site.op)
+
+
+def _types(dtype: str) -> Callable[[Site], bool]:
+    def when(site: Site) -> bool:
+        return site.x.dtype == site.y.dtype == dtype and not site.x.constant
+
+    return when
+
+
+def _few_pixels(site: Site) -> bool:
+    return _types("int8")(site) and int(_op(site).counts(site.x.shape).max()) <= RECIPROCAL_PIXELS
+
+
+def _rows(site: Site) -> Rows:
+    """Rows outside the input are null: nothing in them counts."""
+    return replace(common.row_schedule(site, _op(site), _op(site).window[0], 0), pad_value=None)
+
+
+def _shape(site: Site) -> Params:
+    op = _op(site)
+    return {
+        "iw": site.x.shape[2],
+        "channels": site.x.shape[3],
+        "ow": site.y.shape[2],
+        "kh": op.window[0],
+        "kw": op.window[1],
+        "stride": op.stride[1],
+        "pad": op.padding[1][0],
+    }
+
+
+def _integer(site: Site) -> Params:
+    lo, hi = common.bounds(site, _op(site).clamp)
+    return {**_shape(site), "lo": lo, "hi": hi}
+
+
+def _float(site: Site) -> Params:
+    return {**_shape(site), **common.clip_f32(_op(site).clamp)}
+
+
+def _dilated(params: Callable[[Site], Params]) -> Callable[[Site], Params]:
+    return lambda site: {**params(site), "dilation": _op(site).dilation[1]}
+
+
+MAX_S8 = Kernel(HERE / "maxpool_s8.c", _types("int8"), _dilated(_integer), _rows)
+MAX_F32 = Kernel(HERE / "maxpool_f32.c", _types("float32"), _dilated(_float), _rows)
+AVG_S8_MUL = Kernel(HERE / "avgpool_s8_mul.c", _few_pixels, _integer, _rows)
+AVG_S8 = Kernel(HERE / "avgpool_s8.c", _types("int8"), _integer, _rows)
+AVG_F32 = Kernel(HERE / "avgpool_f32.c", _types("float32"), _float, _rows)

@@ -1,0 +1,149 @@
+"""Maximum and mean of every window, padding skipped; TFLM's MAX_POOL_2D and AVERAGE_POOL_2D."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lilliput.graph import Array, Quant, Shape, Tensor
+from lilliput.op import Example, Op, QuantRule, Site, register
+from lilliput.ops.conv import common
+from lilliput.ops.conv.common import Clamp, Padding, Pair
+from lilliput.ops.pool import kernels
+
+INFINITY = float("inf")
+
+
+def quants_differ(x: Tensor, y: Tensor) -> str | None:
+    """Why the integers of x cannot be those of y; TFLM's own tolerance on the scales."""
+    near = abs(float(x.q.s) - float(y.q.s)) <= 1e-6
+    if near and x.q.z == y.q.z:
+        return None
+    return (
+        f"the result's quantization (scale {float(y.q.s):g}, zero point {y.q.z}) differs from the input's "
+        f"(scale {float(x.q.s):g}, zero point {x.q.z}); pooling keeps the integers and needs them equal"
+    )
+
+
+@dataclass(frozen=True)
+class Pool2d(Op):
+    """What both have in common. A window may hang over the border; only its part inside counts."""
+
+    window: Pair
+    stride: Pair
+    padding: Padding = ((0, 0), (0, 0))
+    clamp: Clamp = None
+
+    dilation: ClassVar[Pair] = (1, 1)
+    fuses_clamp: ClassVar[bool] = True
+    out_quant: ClassVar[Quant | QuantRule] = "like input"
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        n, h, w, c = ins[0].shape
+        oh = common.out_size(h, self.window[0], self.stride[0], self.dilation[0], self.padding[0])
+        ow = common.out_size(w, self.window[1], self.stride[1], self.dilation[1], self.padding[1])
+        return ((n, oh, ow, c),)
+
+    def check(self, site: Site) -> str | None:
+        if len(site.x.shape) != 4 or site.x.shape[0] != 1:
+            return f"the input has shape {site.x.shape}, expected (1, height, width, channels)"
+        if (self.counts(site.x.shape) == 0).any():
+            return f"a window of {self.window} with padding {self.padding} lies entirely in the padding"
+        return quants_differ(site.x, site.y) if site.integer else None
+
+    def counts(self, shape: Shape) -> Array:
+        """How many pixels of an NHWC input each window covers: [OH, OW]."""
+        inside = np.ones((1, *shape[1:3], 1), np.int64)
+        return np.asarray(common.windows(inside, self, self.window, 0)[0, ..., 0].sum((2, 3)))
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        drawn = common.random_window(rng, shape)
+        if drawn is None:
+            return None
+        window, attributes = drawn
+        known = {f.name: attributes[f.name] for f in fields(cls) if f.name in attributes}
+        op = cls(window, **known, clamp=common.random_clamp(rng))
+        return Example(op, (shape,)) if (op.counts(shape) > 0).all() else None
+
+
+def _examples(cls: type[Pool2d], clamped: tuple[float, float]) -> Iterator[Example]:
+    def case(x: Shape, window: Pair, stride: Pair, why: str, **attributes: Any) -> Example:
+        return Example(cls(window, stride, **attributes), (x,), why=why)
+
+    yield case((1, 4, 6, 8), (2, 2), (2, 2), "the usual")
+    yield case((1, 7, 9, 3), (3, 3), (2, 2), "overlap, uneven padding", padding=((0, 1), (1, 0)))
+    yield case((1, 5, 6, 4), (4, 5), (1, 1), "larger than half the plane", padding=((1, 2), (2, 2)))
+    yield case((1, 11, 10, 2), (2, 3), (5, 4), "stride greater than the window")
+    yield case((1, 25, 5, 3), (25, 5), (25, 5), "the whole plane", clamp=clamped)
+    yield case((1, 3, 3, 5), (3, 3), (1, 1), "a border all around", padding=((1, 1), (1, 1)), clamp=clamped)
+    yield case((1, 1, 1, 1), (1, 1), (1, 1), "a single pixel of one channel")
+    yield case((1, 2, 2, 1), (4, 4), (1, 1), "window over everything and more", padding=((2, 2), (2, 2)))
+    yield case((1, 1, 9, 1), (1, 4), (1, 3), "one row", padding=((0, 0), (1, 2)))
+
+
+@register
+@dataclass(frozen=True)
+class MaxPool2d(Pool2d):
+    dilation: Pair = (1, 1)  # type: ignore[misc]  # an attribute here, a constant in the base
+
+    name: ClassVar[str] = "max_pool2d"
+    kernels = (kernels.MAX_S8, kernels.MAX_F32)
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        (x,) = xs
+        if site.integer:
+            lo, hi = common.bounds(site, self.clamp)
+            best = common.windows(x, self, self.window, -128).max((3, 4))
+            return (np.clip(best, lo, hi).astype(x.dtype),)
+        lowest = np.float32(-common.FLOAT_MAX)
+        # fmax: NaN loses against any number, as in the C.
+        best = np.fmax.reduce(
+            common.windows(x, self, self.window, float(lowest)), axis=(3, 4), initial=lowest
+        )
+        return (np.clip(best, *common.float_bounds(self.clamp)).astype(np.float32),)
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        from lilliput.ops.pool import learn
+
+        return learn.max_pool2d(self, *xs)
+
+    @classmethod
+    def examples(cls) -> Iterator[Example]:
+        yield from _examples(cls, (-0.5, 1.0))
+        dilated = cls((2, 3), (1, 2), ((1, 0), (1, 1)), dilation=(3, 2))
+        yield Example(dilated, ((1, 7, 8, 3),), why="dilation")
+
+
+@register
+@dataclass(frozen=True)
+class AvgPool2d(Pool2d):
+    """The sum of a window's integers divided by their number, halves away from zero."""
+
+    name: ClassVar[str] = "avg_pool2d"
+    kernels = (kernels.AVG_S8_MUL, kernels.AVG_S8, kernels.AVG_F32)
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        (x,) = xs
+        n = self.counts(x.shape)[..., None]
+        work = np.int64 if site.integer else np.float32
+        total = common.windows(x.astype(work), self, self.window, 0).sum((3, 4))
+        if not site.integer:
+            mean = total / n.astype(np.float32)
+            return (np.clip(mean, *common.float_bounds(self.clamp)).astype(np.float32),)
+        rounded = np.sign(total) * ((np.abs(total) + n // 2) // n)
+        return (np.clip(rounded, *common.bounds(site, self.clamp)).astype(x.dtype),)
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        from lilliput.ops.pool import learn
+
+        return learn.avg_pool2d(self, *xs)
+
+    @classmethod
+    def examples(cls) -> Iterator[Example]:
+        yield from _examples(cls, (-0.1, 0.1))
+        yield Example(cls((20, 19), (1, 1)), ((1, 21, 19, 2),), why="more pixels than the reciprocal serves")
+        yield Example(cls((19, 19), (1, 1)), ((1, 19, 20, 1),), why="as many pixels as the reciprocal serves")

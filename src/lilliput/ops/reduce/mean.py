@@ -1,0 +1,151 @@
+"""Mean over any axes; in int8 TFLM's MEAN, which folds the division by the count into the multiplier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lilliput import fixed
+from lilliput.graph import Array, Shape, Tensor
+from lilliput.op import Example, Kernel, Op, Params, Site, register
+
+HERE = Path(__file__).parent
+LOOPS = 3
+"""How many separate groups of neighbouring axes the kernels can keep, and how many they can reduce."""
+MAX_COUNT = 1 << 22
+"""Sums of that many differences of int8 values stay inside int32."""
+Loop = tuple[int, int]
+
+
+def loops(shape: Shape, axes: tuple[int, ...]) -> tuple[list[Loop], list[Loop]]:
+    """(count, stride in elements) of the axes kept and reduced; neighbours of one kind become one loop."""
+    kept: list[Loop] = []
+    reduced: list[Loop] = []
+    stride, previous = 1, None
+    for axis in reversed(range(len(shape))):
+        if shape[axis] > 1:
+            group = reduced if axis in axes else kept
+            if group is previous:
+                group[-1] = (group[-1][0] * shape[axis], group[-1][1])
+            else:
+                group.append((shape[axis], stride))
+            previous = group
+        stride *= shape[axis]
+    return kept[::-1], reduced[::-1]
+
+
+def folded_multiplier(site: Site, count: int) -> tuple[int, int]:
+    """Multiplier and shift of input scale / output scale / count, with the bits that TFLM keeps."""
+    m, shift = fixed.multiplier(float(np.float64(site.x.q.s) / np.float64(site.y.q.s)))
+    spare = min(count.bit_length() - 1, 32, 31 + shift)
+    return (m << spare) // count, shift - spare
+
+
+def _op(site: Site) -> Mean:
+    assert isinstance(site.op, Mean)
+    return site.op
+
+
+def _types(dtype: str) -> Callable[[Site], bool]:
+    def when(site: Site) -> bool:
+        groups = loops(site.x.shape, _op(site).axes)
+        fits = all(len(group) <= LOOPS for group in groups)
+        return fits and site.x.dtype == site.y.dtype == dtype and not site.x.constant
+
+    return when
+
+
+def _params(site: Site) -> Params:
+    named: dict[str, int] = {}
+    for letter, group in zip("kr", loops(site.x.shape, _op(site).axes), strict=True):
+        padded = [(1, 0)] * (LOOPS - len(group)) + group
+        for i, (count, stride) in enumerate(padded):
+            named |= {f"{letter}{i}": count, f"{letter}{i}_stride": stride}
+    return named
+
+
+def _params_s8(site: Site) -> Params:
+    count = _op(site).count(site.x.shape)
+    m, shift = folded_multiplier(site, count)
+    return {
+        **_params(site),
+        "offset": -site.x.q.z * count,
+        "mult": m,
+        "shift": shift,
+        "out_zp": site.y.q.z,
+    }
+
+
+def _params_f32(site: Site) -> Params:
+    return {**_params(site), "count": float(_op(site).count(site.x.shape))}
+
+
+@register
+@dataclass(frozen=True)
+class Mean(Op):
+    axes: tuple[int, ...]
+    keep_dims: bool = False
+
+    name: ClassVar[str] = "mean"
+    kernels = (
+        Kernel(HERE / "mean_s8.c", _types("int8"), _params_s8),
+        Kernel(HERE / "mean_f32.c", _types("float32"), _params_f32),
+    )
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        shape = ins[0].shape
+        if self.keep_dims:
+            return (tuple(1 if i in self.axes else d for i, d in enumerate(shape)),)
+        return (tuple(d for i, d in enumerate(shape) if i not in self.axes),)
+
+    def count(self, shape: Shape) -> int:
+        """How many elements become one."""
+        return int(np.prod([shape[i] for i in self.axes], dtype=np.int64))
+
+    def check(self, site: Site) -> str | None:
+        rank = len(site.x.shape)
+        if not self.axes or len(set(self.axes)) != len(self.axes) or not set(self.axes) <= set(range(rank)):
+            return f"axes {self.axes} are not distinct axes of a tensor of {rank} dimensions"
+        if site.integer and self.count(site.x.shape) > MAX_COUNT:
+            return (
+                f"a mean of {self.count(site.x.shape)} values may overflow; at most {MAX_COUNT} are possible"
+            )
+        return None
+
+    def batchable(self, site: Site) -> bool:
+        return 0 not in self.axes
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        (x,) = xs
+        if not site.integer:
+            return (np.asarray(x.mean(self.axes, np.float32, keepdims=self.keep_dims), np.float32),)
+        y, count = site.y, self.count(x.shape)
+        total = x.sum(self.axes, np.int64, keepdims=self.keep_dims) - site.x.q.z * count
+        bounds = fixed.clamp_range(None, y.q, y.dtype)
+        return (fixed.finish(total, *folded_multiplier(site, count), y.q.z, bounds, y.dtype),)
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        return xs[0].mean(self.axes, keepdim=self.keep_dims)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        if len(shape) < 2:
+            return None
+        count = int(rng.integers(1, len(shape)))
+        axes = sorted(int(a) for a in rng.choice(np.arange(1, len(shape)), count, replace=False))
+        return Example(cls(tuple(axes), bool(rng.integers(2))), (shape,))
+
+    @classmethod
+    def examples(cls) -> Iterator[Example]:
+        yield Example(cls((1, 2), True), ((1, 7, 5, 9),), why="global average pooling")
+        yield Example(cls((1, 2)), ((1, 1, 1, 3),), why="nothing to average")
+        yield Example(cls((1,)), ((1, 1000),), why="many values")
+        yield Example(cls((1, 3)), ((1, 2, 3, 4, 5),), why="five dimensions")
+        for count in range(1, 5):
+            for axes in combinations(range(4), count):
+                yield Example(cls(axes, count % 2 == 0), ((2, 3, 4, 5),), why=f"axes {axes}")

@@ -1,0 +1,86 @@
+"""What functions of one element share: shapes, the choice of integer or float form, float kernels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from lilliput.graph import Array, Shape, Tensor
+from lilliput.op import Example, Kernel, Op, Params, Site
+
+HERE = Path(__file__).parent
+FLOAT_MAX = float(np.finfo(np.float32).max)
+TYPES = ("float32", "int8")
+
+
+def finite(value: float) -> float:
+    """A bound that has a C literal: infinity becomes the largest float32."""
+    return max(-FLOAT_MAX, min(FLOAT_MAX, value))
+
+
+def in_place(site: Site) -> tuple[int, ...]:
+    return (0,)
+
+
+def is_f32(site: Site) -> bool:
+    return site.x.dtype == site.y.dtype == "float32" and not site.x.constant
+
+
+def float_kernel(name: str) -> Kernel:
+    """The kernel `name`, whose parameters are n and the operator's attributes that are numbers."""
+
+    def params(site: Site) -> Params:
+        numbers = {
+            f.name: finite(value)
+            for f in dataclasses.fields(site.op)
+            if isinstance(value := getattr(site.op, f.name), float)
+        }
+        return {"n": site.x.size, **numbers}
+
+    return Kernel(HERE / f"{name}.c", is_f32, params, in_place=in_place)
+
+
+@dataclass(frozen=True)
+class Unary(Op):
+    """A function of one element, float32 -> float32 or int8 -> int8."""
+
+    elementwise: ClassVar[bool] = True
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        return (ins[0].shape,)
+
+    def check(self, site: Site) -> str | None:
+        if site.x.dtype != site.y.dtype or site.x.dtype not in TYPES:
+            return f"{site.x.dtype} to {site.y.dtype} is not supported, only float32 and int8"
+        return None
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        if site.integer:
+            return (self.integers(site, xs[0]),)
+        return (np.asarray(self.real(xs[0]), np.float32),)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        return Example(cls(), (shape,))
+
+    def integers(self, site: Site, x: Array) -> Array:
+        """int8 -> int8 under the quantization of the site, exactly."""
+        raise NotImplementedError
+
+    def real(self, x: Array) -> Array:
+        """float32 -> float32."""
+        raise NotImplementedError
+
+
+def refuse_output(site: Site, scale: float, zero_point: int) -> str | None:
+    """Why an integer result is not quantized as its definition fixes it, or None."""
+    q = site.y.quant
+    if not site.integer or (q is not None and q.s == np.float32(scale) and q.z == zero_point):
+        return None
+    found = "no quantization" if q is None else f"scale {float(q.s):.9g} and zero point {q.z}"
+    return f"the int8 result has {found}; defined is only scale 1/{round(1 / scale)}, zero point {zero_point}"

@@ -1,0 +1,151 @@
+"""Many models in one library or one ELF: what makes thousands of proofs affordable."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lilliput.build import Optimize, build_firmware
+from lilliput.emit import Emitted, emit_many
+from lilliput.emulate import Machine, open_machine
+from lilliput.evaluate import step_through
+from lilliput.examples import draw
+from lilliput.graph import Array, Graph
+from lilliput.host import HostModel, build_library
+from lilliput.plan import Plan
+from lilliput.target import Region, Target
+
+# Against numpy, float32 differs by the order of summation: relative to the largest value of the tensor.
+FLOAT_BOUND = 2e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A planned model with a label for messages."""
+
+    label: str
+    plan: Plan
+
+
+def same(expected: Array, found: Array) -> bool:
+    """Integers exactly; float32 within FLOAT_BOUND of the tensor's largest value, NaN where NaN."""
+    if expected.dtype != np.float32:
+        return expected.dtype == found.dtype and bool(np.array_equal(expected, found))
+    scale = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0)), 1e-3)
+    return bool(np.allclose(expected, found, rtol=0, atol=FLOAT_BOUND * scale, equal_nan=True))
+
+
+def host_models(cases: Sequence[Case], *, compiler: str = "zig", sanitize: str | None = None) -> list[HostModel]:
+    """All cases in one shared library."""
+    emitted = emit_many([(case.plan, f"batch_{i}", None) for i, case in enumerate(cases)])
+    library = build_library(emitted, compiler=compiler, sanitize=sanitize)
+    return [HostModel(c.plan, e.name, library, e.layers) for c, e in zip(cases, emitted, strict=True)]
+
+
+def host_differences(cases: Sequence[Case], models: Sequence[HostModel], seed: int, count: int = 1) -> list[str]:
+    """What differs between the numpy reference and the C on the host, one line each."""
+    wrong = []
+    for case, model in zip(cases, models, strict=True):
+        for feed in draw(case.plan.graph, seed, count):
+            wrong += _differences(case, step_through(case.plan.graph, feed), model.run(feed), "host")
+    return wrong
+
+
+def _differences(case: Case, expected: dict[str, Array], found: dict[str, Array], where: str) -> Iterable[str]:
+    for name, value in expected.items():
+        if not same(value, found[name]):
+            kernels = ", ".join(step.kernel.name for step in case.plan.steps)
+            yield f"{case.label}: {name} differs on {where} (kernels {kernels})"
+
+
+@dataclass(frozen=True, eq=False)
+class CoreBatch:
+    """All cases in one ELF on an emulated core."""
+
+    cases: Sequence[Case]
+    emitted: Sequence[Emitted]
+    machine: Machine
+
+    def run(self, i: int, feed: dict[str, Array]) -> dict[str, Array]:
+        """One inference, after filling the arena with a canary that the plan says nobody needs."""
+        plan, name = self.cases[i].plan, self.emitted[i].name
+        origin = self.machine.image.arena.origin
+        size = self.machine.image.arena.size
+        self.machine.write(origin, b"\xa5" * size)
+        for tensor, value in feed.items():
+            self.machine.write(origin + plan.offsets[tensor], np.ascontiguousarray(value).tobytes())
+        status = self.machine.call(f"{name}_run", origin, plan.arena).result
+        assert status == 0, f"{self.cases[i].label}: {name}_run returned {status}"
+        beyond = self.machine.read(origin + plan.arena, size - plan.arena)
+        assert set(beyond) <= {0xA5}, f"{self.cases[i].label} wrote behind its arena of {plan.arena} bytes"
+        return {t: self._read(plan, origin, t) for t in plan.graph.outputs}
+
+    def _read(self, plan: Plan, origin: int, name: str) -> Array:
+        t = plan.graph.tensors[name]
+        return np.frombuffer(self.machine.read(origin + plan.offsets[name], t.nbytes), t.dtype).reshape(t.shape)
+
+    def differences(self, seed: int) -> list[str]:
+        """Against numpy for integers, and bit for bit against the C on the host for everything."""
+        wrong = []
+        hosts = host_models(self.cases)
+        for i, case in enumerate(self.cases):
+            (feed,) = draw(case.plan.graph, seed)
+            found = self.run(i, feed)
+            wrong += _differences(case, step_through(case.plan.graph, feed), found, self.machine.image.target.name)
+            for name, value in hosts[i].run(feed).items():
+                if value.tobytes() != found[name].tobytes() and not np.isnan(value).any():
+                    wrong.append(f"{case.label}: {name} differs in bits between host and core")
+        return wrong
+
+
+SELFTEST = """
+batch_status_t batch_selftest(void *arena, size_t arena_size) {
+  (void)arena_size;
+%s
+  return BATCH_OK;
+}
+"""
+
+
+def core_batch(
+    cases: Sequence[Case],
+    target: Target,
+    *,
+    compiler: str = "zig",
+    emulator: str | None = None,
+    optimize: Optimize = "speed",
+) -> CoreBatch:
+    """Build all cases into one ELF with a large flash and open it."""
+    emitted = emit_many([(case.plan, f"batch_{i}", None) for i, case in enumerate(cases)])
+    arena = max(case.plan.arena for case in cases)
+    calls = "\n".join(
+        f"  if (batch_{i}_selftest(arena, {c.plan.arena}u) != 0) return BATCH_FAILED;" for i, c in enumerate(cases)
+        if all(t.dtype != "float32" for t in c.plan.graph.tensors.values())
+    )
+    head = f"#define BATCH_ARENA_SIZE {arena}u\n#define BATCH_ARENA_ALIGN 4u\n"
+    kind = "typedef enum { BATCH_OK = 0, BATCH_FAILED = -1 } batch_status_t;\n"
+    interface = "batch_status_t batch_selftest(void *arena, size_t arena_size);\n"
+    header = head + kind + "".join(e.header for e in emitted) + interface
+    source = re.sub(r'#include "batch_\d+\.h"\n', "", emitted[0].source)
+    region = Region(target.flash.origin, 16 * 1024 * 1024) if emulator != "qemu" and target.qemu is None else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "batch.h").write_text(header)
+        (path / "batch.c").write_text('#include "batch.h"\n' + source + SELFTEST % calls)
+        image = build_firmware(
+            [path / "batch.c"],
+            Path(folder) / "batch.elf",
+            target,
+            prefix="batch",
+            compiler=compiler,
+            optimize=optimize,
+            flash=region or Region(target.flash.origin, 16 * 1024 * 1024),
+        )
+        machine = open_machine(image, emulator)
+    assert machine.selftest() == 0, f"a self-test failed on {target.name}"
+    return CoreBatch(cases, emitted, machine)

@@ -1,0 +1,57 @@
+"""Every operator's examples and a hundred random graphs on every emulated core, in few ELFs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from batch import Case, core_batch
+from test_random_graphs import cases as random_cases
+
+from lilliput.examples import cases as example_cases
+from lilliput.op import fastest, simplest
+from lilliput.plan import plan
+from lilliput.target import load_target, target_names
+
+UNICORN = [name for name in target_names() if load_target(name).emulator == "unicorn"]
+RANDOM = 100
+
+
+@cache
+def examples() -> list[Case]:
+    """Every example with the fastest and, where it is another, with the simplest kernels."""
+    found = {}
+    for label, graph in example_cases():
+        for pick in (fastest, simplest):
+            planned = plan(graph, pick=pick)
+            found.setdefault((label, *(s.kernel.name for s in planned.steps)), Case(label, planned))
+    return list(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNICORN)
+def test_examples(name: str) -> None:
+    """Built for size; the random graphs are built for speed."""
+    assert core_batch(examples(), load_target(name), optimize="size").differences(seed=31) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNICORN)
+def test_random_graphs(name: str) -> None:
+    start = 50_000 + 1000 * UNICORN.index(name)
+    assert core_batch(random_cases(start, RANDOM), load_target(name)).differences(seed=32) == []
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("name", target_names())
+def test_random_graphs_in_qemu(name: str) -> None:
+    """The second emulator, and the only one of the M55."""
+    batch = core_batch(random_cases(60_000, 25), load_target(name), emulator="qemu")
+    assert batch.differences(seed=33) == []
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("name", UNICORN)
+def test_random_graphs_of_gcc(name: str) -> None:
+    """The second compiler."""
+    assert core_batch(random_cases(61_000, 40), load_target(name), compiler="gcc").differences(seed=34) == []

@@ -1,0 +1,96 @@
+"""The registry drives these: every operator, every example, every kernel, in numpy, in C on the host, and in torch."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from batch import Case, host_differences, host_models, same
+
+from lilliput.evaluate import step_through
+from lilliput.examples import cases, draw, float_graph
+from lilliput.graph import Graph
+from lilliput.learn import to_torch
+from lilliput.op import REGISTRY, Example, usable
+from lilliput.plan import plan
+
+OPS = sorted(REGISTRY)
+
+
+@cache
+def graphs(op: str) -> list[tuple[str, Graph]]:
+    return [(label, graph) for label, graph in cases() if label.startswith(f"{op}-")]
+
+
+def every_kernel(op: str) -> list[Case]:
+    """One case per example and per kernel that accepts it."""
+    found = []
+    for label, graph in graphs(op):
+        most = max((len(usable(site, frozenset())) for site in graph.sites() if not site.op.view), default=1)
+        for i in range(most):
+            found.append(Case(f"{label}/{i}", plan(graph, pick=lambda _, kernels, i=i: kernels[min(i, len(kernels) - 1)])))
+    return found
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_has_examples_kernels_and_samples(op: str) -> None:
+    cls = REGISTRY[op]
+    examples = list(cls.examples())
+    assert len(examples) >= 3, "at least three adversarial examples"
+    if not cls.view:
+        met = {k.name for _, graph in graphs(op) for site in graph.sites() for k in usable(site, frozenset())}
+        own = {k.name for k in cls.kernels if not k.isa}
+        assert own <= met, f"kernels without an example: {own - met}"
+    rng = np.random.default_rng(0)
+    shapes = [(1, 7), (1, 5, 4), (1, 6, 5, 4)]
+    drawn = any(cls.sample(rng, s) for s in shapes for _ in range(20))
+    assert drawn or not all(isinstance(e, Example) for e in examples), "never drawn in random graphs"
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_c_on_the_host_equals_numpy(op: str) -> None:
+    every = every_kernel(op)
+    assert host_differences(every, host_models(every), seed=11, count=3) == []
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_c_has_no_undefined_behaviour(op: str) -> None:
+    every = every_kernel(op)
+    assert host_differences(every, host_models(every, sanitize="undefined"), seed=12, count=2) == []
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_torch_form_equals_numpy_and_has_gradients(op: str) -> None:
+    for example in REGISTRY[op].examples():
+        if not isinstance(example, Example):
+            continue
+        graph = float_graph(example)
+        module = to_torch(graph)
+        (feed,) = draw(graph, 5)
+        inputs = [torch.tensor(feed[name], requires_grad=True) for name in graph.inputs]
+        results = module(*inputs)
+        for name, result in zip(graph.outputs, results if isinstance(results, tuple) else (results,), strict=True):
+            expected = step_through(graph, feed)[name]
+            assert same(expected, result.detach().numpy().astype(expected.dtype)), f"{example} differs from torch"
+            if result.is_floating_point() and result.requires_grad:
+                result.sum().backward(retain_graph=True)
+        if any(r.requires_grad for r in (results if isinstance(results, tuple) else (results,))):
+            assert all(x.grad is not None and torch.isfinite(x.grad).all() for x in inputs), f"{example}: no gradient"
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_reference_takes_a_batch(op: str) -> None:
+    """N samples at once give what N single runs give."""
+    from lilliput.evaluate import batchable
+
+    for label, graph in graphs(op):
+        if not batchable(graph):
+            continue
+        feeds = draw(graph, 9, 3)
+        stacked = {name: np.concatenate([f[name] for f in feeds]) for name in graph.inputs}
+        together = step_through(graph, stacked)
+        for i, feed in enumerate(feeds):
+            for name, value in step_through(graph, feed).items():
+                assert same(value, together[name][i : i + 1]), f"{label}: sample {i} differs within a batch"
