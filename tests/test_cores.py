@@ -18,12 +18,12 @@ RANDOM = 100
 
 
 @cache
-def examples() -> list[Case]:
+def examples(features: frozenset[str]) -> list[Case]:
     """Every example with the fastest and, where it is another, with the simplest kernels."""
     found = {}
     for label, graph in example_cases():
         for pick in (fastest, simplest):
-            planned = plan(graph, pick=pick)
+            planned = plan(graph, features, pick=pick)
             found.setdefault((label, *(s.kernel.name for s in planned.steps)), Case(label, planned))
     return list(found.values())
 
@@ -32,21 +32,24 @@ def examples() -> list[Case]:
 @pytest.mark.parametrize("name", UNICORN)
 def test_examples(name: str) -> None:
     """Built for size; the random graphs are built for speed."""
-    assert core_batch(examples(), load_target(name), optimize="size").differences(seed=31) == []
+    core = load_target(name)
+    assert core_batch(examples(core.isa), core, optimize="size").differences(seed=31) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", UNICORN)
 def test_random_graphs(name: str) -> None:
     start = 50_000 + 1000 * UNICORN.index(name)
-    assert core_batch(random_cases(start, RANDOM), load_target(name)).differences(seed=32) == []
+    core = load_target(name)
+    assert core_batch(random_cases(start, RANDOM, core.isa), core).differences(seed=32) == []
 
 
 @pytest.mark.cross
 @pytest.mark.parametrize("name", target_names())
 def test_random_graphs_in_qemu(name: str) -> None:
     """The second emulator, and the only one of the M55."""
-    batch = core_batch(random_cases(60_000, 25), load_target(name), emulator="qemu")
+    core = load_target(name)
+    batch = core_batch(random_cases(60_000, 25, core.isa), core, emulator="qemu")
     assert batch.differences(seed=33) == []
 
 
@@ -54,4 +57,5 @@ def test_random_graphs_in_qemu(name: str) -> None:
 @pytest.mark.parametrize("name", UNICORN)
 def test_random_graphs_of_gcc(name: str) -> None:
     """The second compiler."""
-    assert core_batch(random_cases(61_000, 40), load_target(name), compiler="gcc").differences(seed=34) == []
+    core = load_target(name)
+    assert core_batch(random_cases(61_000, 40, core.isa), core, compiler="gcc").differences(seed=34) == []

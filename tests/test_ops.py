@@ -12,6 +12,7 @@ from batch import Case, host_differences, host_models, same
 from lilliput.evaluate import step_through
 from lilliput.examples import cases, draw, float_graph
 from lilliput.graph import Graph
+from lilliput.host import FEATURES
 from lilliput.learn import to_torch
 from lilliput.op import REGISTRY, Example, usable
 from lilliput.plan import plan
@@ -28,9 +29,9 @@ def every_kernel(op: str) -> list[Case]:
     """One case per example and per kernel that accepts it."""
     found = []
     for label, graph in graphs(op):
-        most = max((len(usable(site, frozenset())) for site in graph.sites() if not site.op.view), default=1)
+        most = max((len(usable(site, FEATURES)) for site in graph.sites() if not site.op.view), default=1)
         for i in range(most):
-            found.append(Case(f"{label}/{i}", plan(graph, pick=lambda _, kernels, i=i: kernels[min(i, len(kernels) - 1)])))
+            found.append(Case(f"{label}/{i}", plan(graph, FEATURES, pick=lambda _, kernels, i=i: kernels[min(i, len(kernels) - 1)])))
     return found
 
 
@@ -40,8 +41,8 @@ def test_has_examples_kernels_and_samples(op: str) -> None:
     examples = list(cls.examples())
     assert len(examples) >= 3, "at least three adversarial examples"
     if not cls.view:
-        met = {k.name for _, graph in graphs(op) for site in graph.sites() for k in usable(site, frozenset())}
-        own = {k.name for k in cls.kernels if not k.isa}
+        met = {k.name for _, graph in graphs(op) for site in graph.sites() for k in usable(site, FEATURES)}
+        own = {k.name for k in cls.kernels if k.isa <= FEATURES}
         assert own <= met, f"kernels without an example: {own - met}"
     rng = np.random.default_rng(0)
     shapes = [(1, 7), (1, 5, 4), (1, 6, 5, 4)]

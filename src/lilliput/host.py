@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lilliput.build import build_host
+from lilliput.build import Sanitizer, build_host
 from lilliput.emit import Emitted
 from lilliput.errors import CheckError
 from lilliput.graph import Array
@@ -22,7 +22,7 @@ Watch = Callable[[int], None]
 
 
 def build_library(
-    emitted: Sequence[Emitted], *, compiler: str = "zig", sanitize: str | None = None
+    emitted: Sequence[Emitted], *, compiler: str = "zig", sanitize: Sanitizer | None = None
 ) -> ctypes.CDLL:
     """Compile models (emitted together) for this machine; the result is cached by content."""
     digest = hashlib.sha256("".join(e.source + e.header for e in emitted).encode()).hexdigest()[:24]
@@ -77,6 +77,8 @@ class HostModel:
             watch(step, arena)
 
 
+FEATURES = frozenset({"halfword_mac"})
+"""What kernels may ask of this machine: plain C that only pays on some cores runs here too."""
 GUARD = 64
 CANARY = 0xA5
 

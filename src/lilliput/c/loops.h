@@ -1,4 +1,4 @@
-/* How a loop is to be compiled: optimizers unroll every short loop, which only grows the code where little time is spent. */
+/* How a loop is to be compiled: unrolling every short loop only grows the code where little time is spent. */
 #ifndef LILLIPUT_LOOPS_H
 #define LILLIPUT_LOOPS_H
 

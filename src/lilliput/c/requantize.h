@@ -25,7 +25,7 @@ LILLIPUT_INLINE int32_t scale_by(int32_t x, int32_t m, int32_t shift) {
 }
 
 /* scale_by for a right shift n >= 1, plus a zero point z folded into the rounding: two_z_1 = 2 z + 1. Exact when
-   |x| < 2^30, |x| + |two_z_1| 2^(n-1) < 2^31 - 1 and m >= 2^30, which the caller proved offline. Why it equals scale_by:
+   |x| < 2^30, |x| + |two_z_1| 2^(n-1) < 2^31 - 1 and m >= 2^30, which the caller proved offline. Why:
    - h = round(x m / 2^31) is the high word of 2 x m + 2^31: one SMULL, or one SMMULR where the core has it.
    - Halves away from zero: (h - (h < 0) + 2^(n-1)) >> n. As m >= 2^30, h < 0 exactly when x < 0, but for x = -1 with
      m = 2^30; there h = 0, and (0 + 2^(n-1)) >> n = (-1 + 2^(n-1)) >> n = 0.
@@ -39,8 +39,8 @@ LILLIPUT_INLINE int32_t scale_right(int32_t x, int32_t m, int32_t n, int32_t two
 /* To the nearest int8. */
 LILLIPUT_INLINE int8_t saturate_s8(int32_t v) { return (int8_t)clamp_i32(v, INT8_MIN, INT8_MAX); }
 
-/* One channel's results of two pixels; the shift is in the low five bits of n. Constants are passed as loads from memory
-   and used at once: a store to int8 may alias them, which keeps compilers from loading them early and spilling. */
+/* One channel's results of two pixels; the shift is in the low five bits of n. Callers pass the constants straight from
+   memory: these stores may alias them, which keeps compilers from loading all of them early and spilling. */
 LILLIPUT_INLINE void put_two_s8(int8_t *y0, int8_t *y1, int32_t a, int32_t b, int32_t m, int32_t n, int32_t two_z_1) {
   const int8_t v = saturate_s8(scale_right(b, m, n & 31, two_z_1));
   *y0 = saturate_s8(scale_right(a, m, n & 31, two_z_1));

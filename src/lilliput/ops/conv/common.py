@@ -1,15 +1,15 @@
-"""What convolutions share: windows in numpy, requantization parameters, and the proof the fast kernels need."""
+"""What convolutions share: windows in numpy, requantization parameters, the proof the fast kernels need."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array
+from lilliput.graph import Array, Shape
 from lilliput.op import Params, Rows, Site
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ FLOAT_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Geometry:
-    """What one call of a row kernel needs to know: an input row, an output row and the window between them."""
+    """What one call of a row kernel needs to know: an input row, an output row, the window between them."""
 
     iw: int
     ic: int
@@ -118,23 +118,42 @@ def row_schedule(site: Site, op: Windowed, taps: int, pad_value: int | float) ->
     )
 
 
-def right_shifts_only(bias: Array, weights: Array, scale: Array, in_zp: int, out_zp: int) -> bool:
-    """The proof `scale_right` needs: every channel shifts right by at least one and nothing can overflow.
-
-    `weights` is [channel, taps]; the bound on an accumulator is |bias| plus the largest product of every tap.
-    """
-    m, shift = fixed.multipliers(scale)
-    reach = max(127 - in_zp, in_zp + 128)
-    acc = np.abs(bias.astype(np.int64)) + np.abs(weights.astype(np.int64)).sum(1) * reach
-    n = -shift.astype(np.int64)
-    if (n < 1).any() or (n > 30).any() or (m <= 0).any():
-        return False
-    rounding = np.abs(2 * out_zp + 1) * (np.int64(1) << (n - 1))
-    return bool((acc + rounding + 1 < 2**31).all())
-
-
 def pack_4(rows: Array) -> Array:
     """[channel, taps] -> blocks of four channels interleaved tap by tap, then the channels left over."""
     whole = len(rows) // 4 * 4
     blocks = rows[:whole].reshape(-1, 4, rows.shape[1]).transpose(0, 2, 1)
     return np.concatenate([blocks.reshape(-1), rows[whole:].reshape(-1)])
+
+
+def pack_quantization(bias: Array, m: Array, n: Array) -> Array:
+    """Fours of channels as {bias[4], mult[4], four right shifts in a word}; then {bias, mult, shift} each."""
+    whole = len(bias) // 4 * 4
+    shifts = (n[:whole].reshape(-1, 4).astype(np.int64) << [0, 8, 16, 24]).sum(1, keepdims=True)
+    blocks = np.concatenate([bias[:whole].reshape(-1, 4), m[:whole].reshape(-1, 4), shifts], axis=1)
+    rest = np.stack([bias, m, n], axis=1)[whole:]
+    return np.concatenate([blocks.reshape(-1), rest.reshape(-1)]).astype(np.int32)
+
+
+def random_clamp(rng: np.random.Generator) -> Clamp:
+    """No clamp, ReLU or ReLU6, for random graphs."""
+    choices: tuple[Clamp, ...] = (None, None, (0.0, float("inf")), (0.0, 6.0))
+    return choices[int(rng.integers(len(choices)))]
+
+
+def random_window(rng: np.random.Generator, shape: Shape) -> tuple[Pair, dict[str, Any]] | None:
+    """A window that fits a plane, with its stride, padding and dilation, for random graphs."""
+    if len(shape) != 4 or shape[0] != 1:
+        return None
+    kernel, stride, dilation, padding = [], [], [], []
+    for size in shape[1:3]:
+        k = int(rng.choice([1, 1, 2, 3, 3, 5]))
+        d = int(rng.choice([1, 1, 1, 2])) if k > 1 else 1
+        before, after = (int(v) for v in rng.integers(0, k, 2))
+        if size + before + after < d * (k - 1) + 1:
+            k, d, before, after = 1, 1, 0, 0
+        kernel.append(k)
+        stride.append(int(rng.choice([1, 1, 2, 3])))
+        dilation.append(d)
+        padding.append((before, after))
+    attributes = {"stride": tuple(stride), "padding": tuple(padding), "dilation": tuple(dilation)}
+    return (kernel[0], kernel[1]), attributes

@@ -25,12 +25,13 @@ class Conv2d(Op):
     clamp: Clamp = None
 
     name: ClassVar[str] = "conv2d"
+    operands: ClassVar[int | None] = 3
     fuses_clamp: ClassVar[bool] = True
     folds_affine: ClassVar[bool] = True
     folds_pad: ClassVar[bool] = True
     weights: ClassVar = {1: 0}
     bias: ClassVar[int | None] = 2
-    kernels = (kernels.CONV_S8_4X2, kernels.CONV_S8, kernels.CONV_F32)
+    kernels = kernels.CONVOLUTIONS
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         n, h, w, _ = ins[0].shape
@@ -40,6 +41,8 @@ class Conv2d(Op):
         return ((n, oh, ow, o),)
 
     def check(self, site: Site) -> str | None:
+        if site.x.shape[0] != 1:
+            return f"a batch of {site.x.shape[0]} images; firmware computes one at a time"
         c, (o, _, _, per_group) = site.x.shape[3], site.ins[1].shape
         if c != per_group * self.groups or o % self.groups:
             return (
@@ -90,6 +93,19 @@ class Conv2d(Op):
 
     def scale(self, site: Site) -> Array:
         return common.effective_scale(site)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        window = common.random_window(rng, shape)
+        if window is None:
+            return None
+        kernel, attributes = window
+        channels = shape[3]
+        groups = int(rng.choice([g for g in (1, 2, 3) if channels % g == 0]))
+        o = groups * int(rng.integers(1, 10 // groups + 1))
+        w = rng.normal(0, 1, (o, *kernel, channels // groups)).astype(np.float32)
+        b = rng.normal(0, 0.5, o).astype(np.float32)
+        return Example(cls(**attributes, groups=groups, clamp=common.random_clamp(rng)), (shape, w, b))
 
     @classmethod
     def examples(cls) -> Iterator[Example]:

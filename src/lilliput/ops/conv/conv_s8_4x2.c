@@ -1,124 +1,99 @@
-/* int8 convolution of one output row without groups: 4 channels x 2 pixels at a time over a gathered window.
+/* int8 convolution of one output row without groups, 4 channels x 2 pixels at a time. The windows of two pixels are
+   gathered interleaved, so that eight sums, two inputs, a weight and three pointers fit fourteen registers.
    The input's zero point is folded into the bias; every channel shifts right (proved offline). */
+#include "loops.h"
 #include "rows.h"
 #include "requantize.h"
 
 typedef struct {
-  const int8_t *w;       /* [oc / 4][taps][4], then [oc % 4][taps] */
-  const int32_t *bias;   /* [oc], minus in_zp * sum(w) */
-  const int32_t *mult;   /* [oc] */
-  const uint8_t *shift;  /* [oc], to the right, at least 1 */
-  int32_t iw, ic, ow, oc, kh, kw, stride, dilation, pad, gather;
-  int32_t in_zp, out_zp, lo, hi;
+  const int8_t *w;  /* [oc / 4][taps][4], then [oc % 4][taps] */
+  const int32_t *q; /* [oc / 4]{bias[4], mult[4], four shifts in a word}, then [oc % 4]{bias, mult, shift} */
+  int32_t iw, ic, ow, oc, kh, kw, stride, dilation, pad;
+  int32_t in_zp, two_zp_1, lo, hi;
 } conv_s8_4x2_t;
 
-LILLIPUT_INLINE void conv_s8_4x2_put(const conv_s8_4x2_t *p, int32_t oc, int32_t acc, int8_t *y) {
-  const int32_t v = scale_right(acc, p->mult[oc], p->shift[oc], 2 * p->out_zp + 1);
-  y[oc] = (int8_t)clamp_i32(v, p->lo, p->hi);
+/* n taps of two pixels, interleaved. A step of 0 repeats one value. */
+LILLIPUT_INLINE int8_t *conv_s8_4x2_join(int8_t *to, const int8_t *x0, int32_t step0, const int8_t *x1, int32_t step1,
+                                         int32_t n) {
+  LILLIPUT_ROLLED
+  for (; n > 0; n--, x0 += step0, x1 += step1, to += 2) {
+    to[0] = *x0;
+    to[1] = *x1;
+  }
+  return to;
 }
 
-/* Copy the window of output pixel `ox` to `to`, [kh][kw][ic], zero points outside. */
-static void conv_s8_4x2_gather(const conv_s8_4x2_t *p, const void *const *rows, int32_t ox, int8_t *to) {
+/* The windows of the output pixels `ox` and `ox + 1`, [kh][kw][ic]; zero points outside the row. */
+LILLIPUT_NOINLINE static void conv_s8_4x2_gather(const conv_s8_4x2_t *p, const void *const *rows, int32_t ox,
+                                                 int8_t *to) {
+  const int8_t zero_point = (int8_t)p->in_zp;
+  const int32_t ix0 = ox * p->stride - p->pad;
+  const int inside = p->dilation == 1 && ix0 >= 0 && ix0 + p->stride + p->kw <= p->iw;
   for (int32_t ky = 0; ky < p->kh; ky++) {
-    const int8_t *row = rows[ky];
-    int32_t ix = ox * p->stride - p->pad;
-    for (int32_t kx = 0; kx < p->kw; kx++, ix += p->dilation) {
-      const int8_t *x = row + ix * p->ic;
-      if (ix >= 0 && ix < p->iw) {
-        for (int32_t c = 0; c < p->ic; c++) *to++ = x[c];
-      } else {
-        for (int32_t c = 0; c < p->ic; c++) *to++ = (int8_t)p->in_zp;
-      }
+    const int8_t *const row = rows[ky];
+    if (inside) {
+      const int8_t *x = row + ix0 * p->ic;
+      to = conv_s8_4x2_join(to, x, 1, x + p->stride * p->ic, 1, p->kw * p->ic);
+      continue;
+    }
+    for (int32_t kx = 0, ix = ix0; kx < p->kw; kx++, ix += p->dilation) {
+      const int in0 = ix >= 0 && ix < p->iw, in1 = ix + p->stride >= 0 && ix + p->stride < p->iw;
+      const int8_t *x0 = in0 ? row + ix * p->ic : &zero_point;
+      const int8_t *x1 = in1 ? row + (ix + p->stride) * p->ic : &zero_point;
+      to = conv_s8_4x2_join(to, x0, in0, x1, in1, p->ic);
     }
   }
 }
 
-/* All channels of two pixels. */
-static void conv_s8_4x2_two(const conv_s8_4x2_t *p, int32_t taps, const int8_t *x0, const int8_t *x1, int8_t *y) {
+/* All channels of two pixels from their pairs of taps. */
+LILLIPUT_NOINLINE static void conv_s8_4x2_block(const conv_s8_4x2_t *p, const int8_t *pairs, int32_t taps,
+                                                int8_t *y0) {
   const int8_t *w = p->w;
-  int8_t *y1 = y + p->oc;
-  int32_t oc = 0;
-  for (; oc + 4 <= p->oc; oc += 4) {
-    int32_t a0 = p->bias[oc], a1 = p->bias[oc + 1], a2 = p->bias[oc + 2], a3 = p->bias[oc + 3];
+  const int32_t *q = p->q;
+  int8_t *y1 = y0 + p->oc;
+  int32_t left = p->oc;
+  for (; left >= 4; left -= 4, q += 9, y0 += 4, y1 += 4) {
+    int32_t a0 = q[0], a1 = q[1], a2 = q[2], a3 = q[3];
     int32_t b0 = a0, b1 = a1, b2 = a2, b3 = a3;
-    for (int32_t k = 0; k < taps; k++, w += 4) {
-      const int32_t u = x0[k], v = x1[k];
-      a0 += u * w[0];
-      b0 += v * w[0];
-      a1 += u * w[1];
-      b1 += v * w[1];
-      a2 += u * w[2];
-      b2 += v * w[2];
-      a3 += u * w[3];
-      b3 += v * w[3];
-    }
-    conv_s8_4x2_put(p, oc, a0, y);
-    conv_s8_4x2_put(p, oc + 1, a1, y);
-    conv_s8_4x2_put(p, oc + 2, a2, y);
-    conv_s8_4x2_put(p, oc + 3, a3, y);
-    conv_s8_4x2_put(p, oc, b0, y1);
-    conv_s8_4x2_put(p, oc + 1, b1, y1);
-    conv_s8_4x2_put(p, oc + 2, b2, y1);
-    conv_s8_4x2_put(p, oc + 3, b3, y1);
+    const int8_t *x = pairs;
+    do {
+      const int32_t s = x[0], t = x[1];
+      a0 += s * w[0];
+      b0 += t * w[0];
+      a1 += s * w[1];
+      b1 += t * w[1];
+      a2 += s * w[2];
+      b2 += t * w[2];
+      a3 += s * w[3];
+      b3 += t * w[3];
+      x += 2;
+      w += 4;
+    } while (x != pairs + 2 * taps);
+    put_two_s8(y0, y1, a0, b0, q[4], q[8], p->two_zp_1);
+    put_two_s8(y0 + 1, y1 + 1, a1, b1, q[5], q[8] >> 8, p->two_zp_1);
+    put_two_s8(y0 + 2, y1 + 2, a2, b2, q[6], q[8] >> 16, p->two_zp_1);
+    put_two_s8(y0 + 3, y1 + 3, a3, b3, q[7], q[8] >> 24, p->two_zp_1);
   }
-  for (; oc < p->oc; oc++, w += taps) {
-    int32_t a = p->bias[oc], b = a;
-    for (int32_t k = 0; k < taps; k++) {
-      a += x0[k] * w[k];
-      b += x1[k] * w[k];
+  for (; left > 0; left--, q += 3, y0++, y1++) {
+    int32_t a = q[0], b = a;
+    const int8_t *x = pairs;
+    LILLIPUT_ROLLED
+    for (int32_t k = taps; k > 0; k--, x += 2, w++) {
+      a += x[0] * *w;
+      b += x[1] * *w;
     }
-    conv_s8_4x2_put(p, oc, a, y);
-    conv_s8_4x2_put(p, oc, b, y1);
-  }
-}
-
-/* All channels of one pixel: the last of an odd row, or a linear layer. */
-static void conv_s8_4x2_one(const conv_s8_4x2_t *p, int32_t taps, const int8_t *x, int8_t *y) {
-  const int8_t *w = p->w;
-  int32_t oc = 0;
-  for (; oc + 4 <= p->oc; oc += 4) {
-    int32_t a0 = p->bias[oc], a1 = p->bias[oc + 1], a2 = p->bias[oc + 2], a3 = p->bias[oc + 3];
-    for (int32_t k = 0; k < taps; k++, w += 4) {
-      const int32_t u = x[k];
-      a0 += u * w[0];
-      a1 += u * w[1];
-      a2 += u * w[2];
-      a3 += u * w[3];
-    }
-    conv_s8_4x2_put(p, oc, a0, y);
-    conv_s8_4x2_put(p, oc + 1, a1, y);
-    conv_s8_4x2_put(p, oc + 2, a2, y);
-    conv_s8_4x2_put(p, oc + 3, a3, y);
-  }
-  for (; oc < p->oc; oc++, w += taps) {
-    int32_t a = p->bias[oc];
-    for (int32_t k = 0; k < taps; k++) a += x[k] * w[k];
-    conv_s8_4x2_put(p, oc, a, y);
+    put_two_s8(y0, y1, a, b, q[1], q[2], p->two_zp_1);
   }
 }
 
 static void conv_s8_4x2(const void *params, const void *const *rows, void *out, void *scratch) {
   const conv_s8_4x2_t *p = params;
-  const int32_t taps = p->kh * p->kw * p->ic;
-  int8_t *y = out;
-  int32_t ox = 0;
-  for (; ox < p->ow; ox += 2, y += 2 * p->oc) {
-    const int pair = ox + 1 < p->ow;
-    const int8_t *x0, *x1;
-    if (p->gather) {
-      int8_t *window = scratch;
-      conv_s8_4x2_gather(p, rows, ox, window);
-      if (pair) conv_s8_4x2_gather(p, rows, ox + 1, window + taps);
-      x0 = window;
-      x1 = window + taps;
-    } else {
-      x0 = (const int8_t *)rows[0] + ox * p->stride * p->ic;
-      x1 = x0 + p->stride * p->ic;
-    }
-    if (pair) {
-      conv_s8_4x2_two(p, taps, x0, x1, y);
-    } else {
-      conv_s8_4x2_one(p, taps, x0, y);
-    }
+  int8_t *const pairs = scratch;
+  int8_t *const y = out;
+  for (int32_t ox = 0; ox < p->ow; ox += 2) {
+    const int32_t first = min_i32(ox, p->ow - 2); /* an odd row's last pair computes one pixel again */
+    conv_s8_4x2_gather(p, rows, first, pairs);
+    conv_s8_4x2_block(p, pairs, p->kh * p->kw * p->ic, y + first * p->oc);
   }
+  if (p->lo > INT8_MIN || p->hi < INT8_MAX) clamp_s8(y, p->ow * p->oc, p->lo, p->hi);
 }

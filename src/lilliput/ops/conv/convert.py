@@ -9,13 +9,14 @@ import numpy as np
 from lilliput.errors import UserError
 from lilliput.graph import Array, Quant, Tensor
 from lilliput.importers.registry import aten, tflite
-from lilliput.ops.conv.common import Padding
+from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.conv.conv2d import Conv2d
 from lilliput.ops.conv.depthwise import DepthwiseConv2d
 from lilliput.ops.conv.linear import Linear
 
 if TYPE_CHECKING:
-    from lilliput.importers.tflite import TfliteBuilder, TfliteOperator
+    from lilliput.importers.tflite import TfliteBuilder
+    from lilliput.importers.tflite_reader import TfliteOperator
     from lilliput.importers.torch import Call, TorchBuilder, Value
 
 
@@ -61,21 +62,42 @@ def linear(b: TorchBuilder, call: Call) -> Value:
 
 @aten("addmm")
 def addmm(b: TorchBuilder, call: Call) -> Value:
+    if (call["beta"], call["alpha"]) != (1, 1):
+        raise UserError(
+            f"layer '{b.where}': addmm with beta {call['beta']} and alpha {call['alpha']}, expected 1 and 1"
+        )
     x = b.logical(b.value(call["mat1"]))
     w = b.data(call["mat2"]).T
     return b.add(Linear(), [x, b.constant(w), b.constant(b.data(call["self"]))])
 
 
-def _window(b: TfliteBuilder, o: TfliteOperator, kernel: tuple[int, int]) -> tuple[Padding, tuple[int, int], tuple[int, int]]:
+def check_reach(b: TfliteBuilder, o: TfliteOperator, size: int, window: int) -> None:
+    """Refuse a window far larger than its input: a file must not make us pad without bound."""
+    if window > 2 * size + 64:
+        raise UserError(f"{b.where(o)}: a window over {window} pixels is absurd for an input of {size}")
+
+
+def integer(o: TfliteOperator, name: str) -> int:
+    """An option that the reader's schema says is an integer."""
+    value = o.options[name]
+    assert isinstance(value, int)
+    return value
+
+
+def _window(b: TfliteBuilder, o: TfliteOperator, kernel: Pair) -> tuple[Padding, Pair, Pair]:
     from lilliput.importers.tflite import same_padding
 
-    _, h, w, _ = b.tensor(o, 0).shape
-    stride = (int(o.options["stride_h"]), int(o.options["stride_w"]))
-    dilation = (int(o.options.get("dilation_h", 1)), int(o.options.get("dilation_w", 1)))
+    n, h, w, _ = b.tensor(o, 0).shape
+    if n != 1:
+        raise UserError(f"{b.where(o)}: the input holds {n} samples; export the model for a batch of 1")
+    stride = (integer(o, "stride_h"), integer(o, "stride_w"))
+    dilation = (integer(o, "dilation_h"), integer(o, "dilation_w"))
     if min(*stride, *dilation) < 1:
         raise UserError(f"{b.where(o)}: stride {stride} and dilation {dilation} must be positive")
     if o.options["padding"] == "VALID":
         return ((0, 0), (0, 0)), stride, dilation
+    for size, k, d in zip((h, w), kernel, dilation, strict=True):
+        check_reach(b, o, size, d * (k - 1) + 1)
     pads = (same_padding(s, k, st, d) for s, k, st, d in zip((h, w), kernel, stride, dilation, strict=True))
     top, left = pads
     return (top, left), stride, dilation
@@ -88,7 +110,9 @@ def _operands(b: TfliteBuilder, o: TfliteOperator, channels: int, axis: int) -> 
         raise UserError(f"{b.where(o)}: weights that are computed at run time are not supported")
     quant = w.quant
     if quant is not None and quant.zero_point.any():
-        raise UserError(f"{b.where(o)}: weights with zero point {quant.zero_point[0]} are not supported, only symmetric ones")
+        raise UserError(
+            f"{b.where(o)}: weights with zero point {quant.zero_point[0]}, expected 0 (symmetric)"
+        )
     if quant is not None and quant.axis is None:
         quant = Quant(np.repeat(quant.scale, channels), np.repeat(quant.zero_point, channels), axis)
     weights = b.constant(o, w.data, quant)
@@ -106,7 +130,9 @@ def tflite_conv(b: TfliteBuilder, o: TfliteOperator) -> None:
     w, x = _rank(b, o, 4), b.tensor(o, 0)
     padding, stride, dilation = _window(b, o, (w.shape[1], w.shape[2]))
     if x.shape[3] % w.shape[3]:
-        raise UserError(f"{b.where(o)}: {x.shape[3]} input channels do not divide into groups of {w.shape[3]}")
+        raise UserError(
+            f"{b.where(o)}: {x.shape[3]} input channels do not divide into groups of {w.shape[3]}"
+        )
     op = Conv2d(stride, padding, dilation, x.shape[3] // w.shape[3], b.activation(o))
     b.add(o, op, _operands(b, o, w.shape[0], 0))
 
@@ -145,5 +171,7 @@ def tflite_linear(b: TfliteBuilder, o: TfliteOperator) -> None:
 def _rank(b: TfliteBuilder, o: TfliteOperator, rank: int) -> Tensor:
     for i in (0, 1):
         if len(b.tensor(o, i).shape) != rank:
-            raise UserError(f"{b.where(o)}: input {i} has shape {b.tensor(o, i).shape}, expected {rank} dimensions")
+            raise UserError(
+                f"{b.where(o)}: input {i} has shape {b.tensor(o, i).shape}, expected {rank} dimensions"
+            )
     return b.tensor(o, 1)

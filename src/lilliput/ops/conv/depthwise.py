@@ -1,4 +1,4 @@
-"""Depthwise 2-D convolution: weights [1, kh, kw, out]; output channel c reads input channel c // multiplier."""
+"""Depthwise 2-D convolution: weights [1, kh, kw, out]; channel c of the output reads input channel c // m."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from lilliput.graph import Array, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, Rows, Site, register
 from lilliput.ops.conv import common, kernels
 from lilliput.ops.conv.common import Clamp, Padding, Pair
+
+LARGEST_WINDOW = 25
+"""Of dw_s8_4x1.c, whose list of taps has that length."""
 
 
 def _op(site: Site) -> DepthwiseConv2d:
@@ -38,6 +41,35 @@ def _dw_s8(site: Site) -> Params:
     return {**_shape_params(site), **kernels.quantized_params(site, site.y.shape[3])}
 
 
+def _channel_rows(site: Site) -> tuple[Array, Array]:
+    """Weights as [channel, taps], and the bias."""
+    weights, bias = site.ins[1].data, site.ins[2].data
+    assert weights is not None
+    assert bias is not None
+    return weights.reshape(-1, len(bias)).T, bias
+
+
+def _when_4x1(site: Site) -> bool:
+    """One output per input channel, a whole block of four, and a window of at most LARGEST_WINDOW taps."""
+    if not kernels.is_s8(site) or site.y.shape[3] != site.x.shape[3] or site.y.shape[3] < 4:
+        return False
+    if site.ins[1].shape[1] * site.ins[1].shape[2] > LARGEST_WINDOW:
+        return False
+    return kernels.channels_of(site, *_channel_rows(site)).shift_right()
+
+
+def _dw_s8_4x1(site: Site) -> Params:
+    channels = kernels.channels_of(site, *_channel_rows(site))
+    count = len(channels.bias)
+    starts = np.minimum(np.arange(0, count, 4), count - 4)  # the last block overlaps rather than being short
+    order = (starts[:, None] + np.arange(4)).reshape(-1)
+    return {
+        **asdict(_op(site).geometry(site)),
+        "pad_pixel": np.full(count, site.x.q.z, np.int8),
+        **kernels.right_params(channels, order),
+    }
+
+
 def _dw_f32(site: Site) -> Params:
     return {**_shape_params(site), **common.clip_f32(_op(site).clamp)}
 
@@ -51,12 +83,14 @@ class DepthwiseConv2d(Op):
     clamp: Clamp = None
 
     name: ClassVar[str] = "depthwise_conv2d"
+    operands: ClassVar[int | None] = 3
     fuses_clamp: ClassVar[bool] = True
     folds_affine: ClassVar[bool] = True
     folds_pad: ClassVar[bool] = True
     weights: ClassVar = {1: 3}
     bias: ClassVar[int | None] = 2
     kernels = (
+        Kernel(common.HERE / "dw_s8_4x1.c", _when_4x1, _dw_s8_4x1, _rows),
         Kernel(common.HERE / "dw_s8.c", kernels.is_s8, _dw_s8, _rows),
         Kernel(common.HERE / "dw_f32.c", kernels.is_f32, _dw_f32, _rows),
     )
@@ -69,6 +103,8 @@ class DepthwiseConv2d(Op):
         return ((n, oh, ow, o),)
 
     def check(self, site: Site) -> str | None:
+        if site.x.shape[0] != 1:
+            return f"a batch of {site.x.shape[0]} images; firmware computes one at a time"
         one, _, _, o = site.ins[1].shape
         if one != 1 or o % site.x.shape[3]:
             return f"weights {site.ins[1].shape} do not fit {site.x.shape[3]} input channels"
@@ -102,13 +138,25 @@ class DepthwiseConv2d(Op):
         return learn.depthwise(self, *xs)
 
     def geometry(self, site: Site) -> common.Geometry:
-        return common.geometry(site, self, site.ins[1].shape[1:3])
+        _, kh, kw, _ = site.ins[1].shape
+        return common.geometry(site, self, (kh, kw))
 
     def rows(self, site: Site) -> Rows:
         return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
 
     def scale(self, site: Site) -> Array:
         return common.effective_scale(site)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        window = common.random_window(rng, shape)
+        if window is None:
+            return None
+        kernel, attributes = window
+        o = shape[3] * int(rng.choice([1, 1, 1, 2, 3]))
+        w = rng.normal(0, 1, (1, *kernel, o)).astype(np.float32)
+        b = rng.normal(0, 0.5, o).astype(np.float32)
+        return Example(cls(**attributes, clamp=common.random_clamp(rng)), (shape, w, b))
 
     @classmethod
     def examples(cls) -> Iterator[Example]:

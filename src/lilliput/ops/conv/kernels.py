@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 from lilliput.graph import Array
 from lilliput.op import Kernel, Params, Rows, Site
 from lilliput.ops.conv import common
+from lilliput.ops.conv.channels import Channels
 
 
 class ConvLike(Protocol):
@@ -91,48 +93,79 @@ def _conv_f32(site: Site) -> Params:
     }
 
 
-def _folded_bias(site: Site) -> Array:
-    """Bias with the input's zero point folded in: sum((x - z) w) + b = sum(x w) + (b - z sum(w))."""
-    weights, bias = constants(site)
-    return bias.astype(np.int64) - site.x.q.z * weights.astype(np.int64).sum(1)
-
-
-def _when_4x2(site: Site) -> bool:
-    if not is_s8(site) or _op(site).groups != 1:
-        return False
-    weights, bias = constants(site)
-    folded = np.abs(_folded_bias(site)) < 2**31
-    scale = np.broadcast_to(_op(site).scale(site), len(weights))
-    return bool(folded.all()) and common.right_shifts_only(bias, weights, scale, site.x.q.z, site.y.q.z)
-
-
-def _gathers(g: common.Geometry) -> bool:
-    """Whether a window must be gathered: more than one pixel of one row, or a border."""
-    beyond = (g.ow - 1) * g.stride + (g.kw - 1) * g.dilation - g.pad >= g.iw
-    return g.kh > 1 or g.kw > 1 or g.pad > 0 or beyond
-
-
-def _conv_s8_4x2(site: Site) -> Params:
+def channels_of(site: Site, weights: Array, bias: Array) -> Channels:
+    """The channels of a layer whose weights are [channel, taps], constant ones simplified."""
     op = _op(site)
-    weights, _ = constants(site)
-    g = op.geometry(site)
-    quantized = dict(quantized_params(site, g.oc))
+    m, shift = common.requantization(len(bias), op.scale(site))
+    lo_hi = common.bounds(site, op.clamp)
+    return Channels(weights, bias, m, shift, site.x.q.z, site.y.q.z, lo_hi).simplified()
+
+
+def right_params(channels: Channels, order: Array | None = None) -> Params:
+    """The constants as the fast kernels read them, and what all channels share.
+
+    `order` lists the channels as they are packed; by default each comes once.
+    """
+    order = np.arange(len(channels.bias)) if order is None else order
     return {
-        "w": common.pack_4(weights),
-        "bias": _folded_bias(site).astype(np.int32),
-        **asdict(g),
-        "gather": int(_gathers(g)),
-        **quantized,
-        "shift": (-quantized["shift"]).astype(np.uint8),
+        "w": common.pack_4(channels.weights[order]),
+        "q": common.pack_quantization(channels.folded_bias()[order], channels.m[order], -channels.shift[order]),
+        "two_zp_1": 2 * channels.out_zp + 1,
+        "lo": channels.clamp[0],
+        "hi": channels.clamp[1],
     }
 
 
-def _scratch_4x2(site: Site) -> int:
-    """Two gathered windows."""
+def _when_4x2(site: Site) -> bool:
+    """Two pixels at a time need two in a row."""
+    if not is_s8(site) or _op(site).groups != 1:
+        return False
+    return _op(site).geometry(site).ow > 1 and channels_of(site, *constants(site)).shift_right()
+
+
+def _conv_s8_4x2(site: Site) -> Params:
+    return {
+        **asdict(_op(site).geometry(site)),
+        "in_zp": site.x.q.z,
+        **right_params(channels_of(site, *constants(site))),
+    }
+
+
+def _two_windows(item: int) -> Callable[[Site], int]:
+    """Scratch: the taps of two pixels, `item` bytes each."""
+    return lambda site: 2 * item * constants(site)[0].shape[1]
+
+
+def _when_4x1(site: Site) -> bool:
+    """A row of one pixel, whose window lies inside the input's row."""
+    if not is_s8(site) or _op(site).groups != 1:
+        return False
     g = _op(site).geometry(site)
-    return 2 * g.kh * g.kw * g.ic if _gathers(g) else 0
+    inside = g.dilation == 1 and g.pad == 0 and g.kw <= g.iw
+    return inside and g.ow == 1 and channels_of(site, *constants(site)).shift_right()
+
+
+def _conv_s8_4x1(site: Site) -> Params:
+    g = _op(site).geometry(site)
+    return {
+        "length": g.kw * g.ic,
+        "oc": g.oc,
+        "kh": g.kh,
+        **right_params(channels_of(site, *constants(site))),
+    }
 
 
 CONV_S8 = Kernel(common.HERE / "conv_s8.c", is_s8, _conv_s8, _rows)
-CONV_S8_4X2 = Kernel(common.HERE / "conv_s8_4x2.c", _when_4x2, _conv_s8_4x2, _rows, scratch=_scratch_4x2)
+CONV_S8_4X2 = Kernel(common.HERE / "conv_s8_4x2.c", _when_4x2, _conv_s8_4x2, _rows, scratch=_two_windows(1))
+CONV_S8_PAIRS = Kernel(
+    common.HERE / "conv_s8_pairs.c",
+    _when_4x2,
+    _conv_s8_4x2,
+    _rows,
+    scratch=_two_windows(2),
+    isa=frozenset({"halfword_mac"}),  # plain C; pays where 16 x 16 + 32 is one instruction
+)
+CONV_S8_4X1 = Kernel(common.HERE / "conv_s8_4x1.c", _when_4x1, _conv_s8_4x1, _rows)
 CONV_F32 = Kernel(common.HERE / "conv_f32.c", is_f32, _conv_f32, _rows)
+CONVOLUTIONS = (CONV_S8_PAIRS, CONV_S8_4X2, CONV_S8_4X1, CONV_S8, CONV_F32)
+"""From the fastest to the simplest."""

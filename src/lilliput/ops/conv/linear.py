@@ -21,11 +21,13 @@ class Linear(Op):
     clamp: Clamp = None
 
     name: ClassVar[str] = "linear"
+    operands: ClassVar[int | None] = 3
     fuses_clamp: ClassVar[bool] = True
     folds_affine: ClassVar[bool] = True
     weights: ClassVar = {1: 0}
+    feature_weights: ClassVar[int | None] = 1
     bias: ClassVar[int | None] = 2
-    kernels = (kernels.CONV_S8_4X2, kernels.CONV_S8, kernels.CONV_F32)
+    kernels = kernels.CONVOLUTIONS
     groups: ClassVar[int] = 1
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
@@ -63,6 +65,15 @@ class Linear(Op):
 
     def scale(self, site: Site) -> Array:
         return common.effective_scale(site)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        if len(shape) < 2:
+            return None
+        o = int(rng.integers(1, 14))
+        w = rng.normal(0, 1, (o, shape[-1])).astype(np.float32)
+        b = rng.normal(0, 0.5, o).astype(np.float32)
+        return Example(cls(common.random_clamp(rng)), (shape, w, b))
 
     @classmethod
     def examples(cls) -> Iterator[Example]:
