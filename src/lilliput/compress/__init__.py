@@ -1,0 +1,1 @@
+"""Compression: making a trained model smaller before it is compiled."""
