@@ -20,13 +20,13 @@ check: setup ## format, lint, types and the fast tests: under a minute
 	$(BIN)/ruff format --check src tests scripts
 	$(BIN)/ruff check src tests scripts
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(JOBS) -m 'not slow and not cross'
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not slow and not cross'
 
 test: setup ## everything that needs nothing but pip
-	$(BIN)/pytest -n $(JOBS) -m 'not cross' --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not cross' --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-cross: setup ## cross-checks with Debian's gcc-arm-none-eabi, gcc-riscv64-unknown-elf and QEMU; a missing tool is an error
-	$(BIN)/pytest -n $(JOBS) -m cross
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m cross
 
 bench: setup
 	$(BIN)/python scripts/bench.py

@@ -1,6 +1,6 @@
-"""`make bench`: every performance claim of the project in one run, as JSON (build/bench.json) and Markdown (docs/bench.md).
+"""`make bench`: every performance claim of the project in one run, to build/bench.json and docs/bench.md.
 
-Instructions are exact counts of the shipped ELF on the emulated core; times are ratios or medians, for a machine is noisy.
+Instructions are exact counts of the shipped ELF on the emulated core; times are ratios or medians: machines are noisy.
 """
 
 from __future__ import annotations
@@ -101,19 +101,26 @@ def layers() -> Iterator[tuple[str, Example]]:
         return rng.normal(0, 0.2, shape).astype(np.float32)
 
     for pixels, ic, oc in ((12, 64, 64), (24, 16, 32), (24, 8, 16), (14, 48, 8), (14, 8, 48)):
-        yield f"pointwise {pixels}x{pixels} {ic}->{oc}", Example(
-            Conv2d(), ((1, pixels, pixels, ic), w(oc, 1, 1, ic), np.zeros(oc, np.float32))
+        yield (
+            f"pointwise {pixels}x{pixels} {ic}->{oc}",
+            Example(Conv2d(), ((1, pixels, pixels, ic), w(oc, 1, 1, ic), np.zeros(oc, np.float32))),
         )
     same = ((1, 1), (1, 1))
     for size, ic, oc, stride in ((8, 16, 16, 1), (32, 3, 16, 1), (28, 1, 16, 2)):
-        yield f"conv 3x3 {size}x{size} {ic}->{oc} /{stride}", Example(
-            Conv2d(stride=(stride, stride), padding=same),
-            ((1, size, size, ic), w(oc, 3, 3, ic), np.zeros(oc, np.float32)),
+        yield (
+            f"conv 3x3 {size}x{size} {ic}->{oc} /{stride}",
+            Example(
+                Conv2d(stride=(stride, stride), padding=same),
+                ((1, size, size, ic), w(oc, 3, 3, ic), np.zeros(oc, np.float32)),
+            ),
         )
     for size, c, stride in ((12, 64, 1), (48, 8, 1), (14, 48, 2)):
-        yield f"depthwise 3x3 {size}x{size} {c} /{stride}", Example(
-            DepthwiseConv2d(stride=(stride, stride), padding=same),
-            ((1, size, size, c), w(1, 3, 3, c), np.zeros(c, np.float32)),
+        yield (
+            f"depthwise 3x3 {size}x{size} {c} /{stride}",
+            Example(
+                DepthwiseConv2d(stride=(stride, stride), padding=same),
+                ((1, size, size, c), w(1, 3, 3, c), np.zeros(c, np.float32)),
+            ),
         )
     yield "linear 64->64", Example(Linear(), ((1, 64), w(64, 64), np.zeros(64, np.float32)))
 
@@ -158,16 +165,23 @@ def bench_tool() -> dict[str, float]:
                 firmware.machine.write(arena.origin + firmware.plan.offsets[key], content)
             total += firmware.machine.call("model_run", arena.origin, arena.size).instructions
         speed = total / (time.perf_counter() - start)
-    return {"model": name, "compile_seconds": round(compiled, 2), "emulated_instructions_per_second": round(speed)}  # type: ignore[dict-item]
+    return {
+        "model": name,
+        "compile_seconds": round(compiled, 2),
+        "emulated_instructions_per_second": round(speed),
+    }  # type: ignore[dict-item]
 
 
-def markdown(rows: list[Row], per_layer: list[dict[str, Any]], training: dict[str, float], tool: dict[str, Any]) -> str:
+def markdown(
+    rows: list[Row], per_layer: list[dict[str, Any]], training: dict[str, float], tool: dict[str, Any]
+) -> str:
     head = "| model | core | instructions | per MAC | ratio | flash B | ratio | RAM B | ratio |"
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench` in one run; do not edit. Instructions of one inference are exact, read from the shipped",
-        "ELF on the emulated core. Flash is what the model adds to an empty firmware, RAM is arena and stack bound. Ratios",
+        "Written by `make bench` in one run; do not edit. Instructions of one inference are exact, read from the",
+        "shipped ELF on the emulated core. Flash is what the model adds to an empty firmware, RAM is arena and",
+        "stack bound. Ratios",
         f"compare with TFLM + CMSIS-NN (`{PEER}`); below 1 is better than the peer.",
         "",
         head,
@@ -197,16 +211,25 @@ def markdown(rows: list[Row], per_layer: list[dict[str, Any]], training: dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--targets", nargs="*", default=[t for t in target_names() if load_target(t).emulator == "unicorn"])
+    parser.add_argument(
+        "--targets", nargs="*", default=[t for t in target_names() if load_target(t).emulator == "unicorn"]
+    )
     parser.add_argument("--no-training", action="store_true", help="leave out the training loop")
     options = parser.parse_args()
     rows = bench_models(options.targets)
     per_layer = bench_layers(options.targets)
-    training = {"pairs": 0, "median_ratio": 0.0, "min": 0.0, "max": 0.0} if options.no_training else bench_training()
+    training = (
+        {"pairs": 0, "median_ratio": 0.0, "min": 0.0, "max": 0.0} if options.no_training else bench_training()
+    )
     tool = bench_tool()
     text = markdown(rows, per_layer, training, tool)
     (ROOT / "build").mkdir(exist_ok=True)
-    facts = {"models": [row.__dict__ for row in rows], "layers": per_layer, "training": training, "tool": tool}
+    facts = {
+        "models": [row.__dict__ for row in rows],
+        "layers": per_layer,
+        "training": training,
+        "tool": tool,
+    }
     (ROOT / "build" / "bench.json").write_text(json.dumps(facts, indent=1))
     (ROOT / "docs" / "bench.md").write_text(text)
     print(text)

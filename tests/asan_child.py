@@ -3,19 +3,20 @@
 import sys
 
 from batch import Case, host_differences, host_models
-from test_random_graphs import cases as random_cases
-
 from lilliput import host
 from lilliput.examples import cases as example_cases
 from lilliput.op import fastest, simplest
 from lilliput.plan import plan
+from test_random_graphs import cases as random_cases
 
 
 def main() -> int:
     host.GUARD = 0  # no canaries: the sanitizer's red zones begin right at the arena's ends
     compiler = sys.argv[1]
     examples = [
-        Case(label, plan(graph, pick=pick)) for label, graph in example_cases() for pick in (fastest, simplest)
+        Case(label, plan(graph, pick=pick))
+        for label, graph in example_cases()
+        for pick in (fastest, simplest)
     ]
     wrong = []
     for found in (examples, random_cases(70_000, 150)):

@@ -15,7 +15,7 @@ from lilliput.emit import Emitted, emit_many
 from lilliput.emulate import Machine, open_machine
 from lilliput.evaluate import step_through
 from lilliput.examples import draw
-from lilliput.graph import Array, Graph
+from lilliput.graph import Array
 from lilliput.host import HostModel, build_library
 from lilliput.plan import Plan
 from lilliput.target import Region, Target
@@ -40,14 +40,18 @@ def same(expected: Array, found: Array) -> bool:
     return bool(np.allclose(expected, found, rtol=0, atol=FLOAT_BOUND * scale, equal_nan=True))
 
 
-def host_models(cases: Sequence[Case], *, compiler: str = "zig", sanitize: str | None = None) -> list[HostModel]:
+def host_models(
+    cases: Sequence[Case], *, compiler: str = "zig", sanitize: str | None = None
+) -> list[HostModel]:
     """All cases in one shared library."""
     emitted = emit_many([(case.plan, f"batch_{i}", None) for i, case in enumerate(cases)])
     library = build_library(emitted, compiler=compiler, sanitize=sanitize)
     return [HostModel(c.plan, e.name, library, e.layers) for c, e in zip(cases, emitted, strict=True)]
 
 
-def host_differences(cases: Sequence[Case], models: Sequence[HostModel], seed: int, count: int = 1) -> list[str]:
+def host_differences(
+    cases: Sequence[Case], models: Sequence[HostModel], seed: int, count: int = 1
+) -> list[str]:
     """What differs between the numpy reference and the C on the host, one line each."""
     wrong = []
     for case, model in zip(cases, models, strict=True):
@@ -56,7 +60,9 @@ def host_differences(cases: Sequence[Case], models: Sequence[HostModel], seed: i
     return wrong
 
 
-def _differences(case: Case, expected: dict[str, Array], found: dict[str, Array], where: str) -> Iterable[str]:
+def _differences(
+    case: Case, expected: dict[str, Array], found: dict[str, Array], where: str
+) -> Iterable[str]:
     for name, value in expected.items():
         if not same(value, found[name]):
             kernels = ", ".join(step.kernel.name for step in case.plan.steps)
@@ -87,7 +93,9 @@ class CoreBatch:
 
     def _read(self, plan: Plan, origin: int, name: str) -> Array:
         t = plan.graph.tensors[name]
-        return np.frombuffer(self.machine.read(origin + plan.offsets[name], t.nbytes), t.dtype).reshape(t.shape)
+        return np.frombuffer(self.machine.read(origin + plan.offsets[name], t.nbytes), t.dtype).reshape(
+            t.shape
+        )
 
     def differences(self, seed: int) -> list[str]:
         """Against numpy for integers, and bit for bit against the C on the host for everything."""
@@ -96,7 +104,9 @@ class CoreBatch:
         for i, case in enumerate(self.cases):
             (feed,) = draw(case.plan.graph, seed)
             found = self.run(i, feed)
-            wrong += _differences(case, step_through(case.plan.graph, feed), found, self.machine.image.target.name)
+            wrong += _differences(
+                case, step_through(case.plan.graph, feed), found, self.machine.image.target.name
+            )
             for name, value in hosts[i].run(feed).items():
                 if value.tobytes() != found[name].tobytes() and not np.isnan(value).any():
                     wrong.append(f"{case.label}: {name} differs in bits between host and core")
@@ -124,7 +134,8 @@ def core_batch(
     emitted = emit_many([(case.plan, f"batch_{i}", None) for i, case in enumerate(cases)])
     arena = max(case.plan.arena for case in cases)
     calls = "\n".join(
-        f"  if (batch_{i}_selftest(arena, {c.plan.arena}u) != 0) return BATCH_FAILED;" for i, c in enumerate(cases)
+        f"  if (batch_{i}_selftest(arena, {c.plan.arena}u) != 0) return BATCH_FAILED;"
+        for i, c in enumerate(cases)
         if all(t.dtype != "float32" for t in c.plan.graph.tensors.values())
     )
     head = f"#define BATCH_ARENA_SIZE {arena}u\n#define BATCH_ARENA_ALIGN 4u\n"
@@ -132,7 +143,9 @@ def core_batch(
     interface = "batch_status_t batch_selftest(void *arena, size_t arena_size);\n"
     header = head + kind + "".join(e.header for e in emitted) + interface
     source = re.sub(r'#include "batch_\d+\.h"\n', "", emitted[0].source)
-    region = Region(target.flash.origin, 16 * 1024 * 1024) if emulator != "qemu" and target.qemu is None else None
+    region = (
+        Region(target.flash.origin, 16 * 1024 * 1024) if emulator != "qemu" and target.qemu is None else None
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         (path / "batch.h").write_text(header)

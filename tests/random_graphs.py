@@ -84,7 +84,9 @@ class _Grower:
 
     def like(self, shape: Shape) -> str:
         """A tensor of this shape: one that is there, or a new input."""
-        fitting = [n for n, t in self.tensors.items() if t.shape == shape and not t.constant and t.dtype == "float32"]
+        fitting = [
+            n for n, t in self.tensors.items() if t.shape == shape and not t.constant and t.dtype == "float32"
+        ]
         return str(self.rng.choice(fitting)) if fitting else self.input(shape)
 
     def graph(self) -> Graph:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from batch import Case, core_batch
-from test_random_graphs import cases as random_cases
 
+from batch import Case, core_batch
 from lilliput.examples import cases as example_cases
 from lilliput.op import fastest, simplest
 from lilliput.plan import plan
 from lilliput.target import load_target, target_names
+from test_random_graphs import cases as random_cases
 
 UNICORN = [name for name in target_names() if load_target(name).emulator == "unicorn"]
 RANDOM = 100

@@ -7,14 +7,14 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from batch import Case, host_differences, host_models, same
 
+from batch import Case, host_differences, host_models, same
 from lilliput.evaluate import step_through
 from lilliput.examples import cases, draw, float_graph
 from lilliput.graph import Graph
 from lilliput.host import FEATURES
 from lilliput.learn import to_torch
-from lilliput.op import REGISTRY, Example, usable
+from lilliput.op import REGISTRY, Example, Pick, usable
 from lilliput.plan import plan
 
 OPS = sorted(REGISTRY)
@@ -30,9 +30,13 @@ def every_kernel(op: str) -> list[Case]:
     found = []
     for label, graph in graphs(op):
         most = max((len(usable(site, FEATURES)) for site in graph.sites() if not site.op.view), default=1)
-        for i in range(most):
-            found.append(Case(f"{label}/{i}", plan(graph, FEATURES, pick=lambda _, kernels, i=i: kernels[min(i, len(kernels) - 1)])))
+        found += [Case(f"{label}/{i}", plan(graph, FEATURES, pick=nth(i))) for i in range(most)]
     return found
+
+
+def nth(i: int) -> Pick:
+    """The i-th kernel that may run, the last one where there are fewer."""
+    return lambda _, kernels: kernels[min(i, len(kernels) - 1)]
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -72,13 +76,19 @@ def test_torch_form_equals_numpy_and_has_gradients(op: str) -> None:
         (feed,) = draw(graph, 5)
         inputs = [torch.tensor(feed[name], requires_grad=True) for name in graph.inputs]
         results = module(*inputs)
-        for name, result in zip(graph.outputs, results if isinstance(results, tuple) else (results,), strict=True):
+        for name, result in zip(
+            graph.outputs, results if isinstance(results, tuple) else (results,), strict=True
+        ):
             expected = step_through(graph, feed)[name]
-            assert same(expected, result.detach().numpy().astype(expected.dtype)), f"{example} differs from torch"
+            assert same(expected, result.detach().numpy().astype(expected.dtype)), (
+                f"{example} differs from torch"
+            )
             if result.is_floating_point() and result.requires_grad:
                 result.sum().backward(retain_graph=True)
         if any(r.requires_grad for r in (results if isinstance(results, tuple) else (results,))):
-            assert all(x.grad is not None and torch.isfinite(x.grad).all() for x in inputs), f"{example}: no gradient"
+            assert all(x.grad is not None and torch.isfinite(x.grad).all() for x in inputs), (
+                f"{example}: no gradient"
+            )
 
 
 @pytest.mark.parametrize("op", OPS)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflm import Tflm
 
 from lilliput.emit import emit
 from lilliput.evaluate import all_tensors
@@ -16,6 +15,7 @@ from lilliput.graph import Array, Graph
 from lilliput.importers.tflite import load_tflite
 from lilliput.plan import plan
 from shared import shared
+from tflm import Tflm
 
 MODELS = {
     "kws": "kws_ref_model.tflite",
@@ -63,7 +63,9 @@ def test_numpy_equals_tflm_in_every_tensor(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_host_and_core_equal_tflm_in_every_tensor(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_host_and_core_equal_tflm_in_every_tensor(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     built = firmware(name, tmp_path_factory.mktemp(name))
     _, graph, inputs = model(name)
     for i, expected in enumerate(oracle(name)):
@@ -71,7 +73,10 @@ def test_host_and_core_equal_tflm_in_every_tensor(name: str, tmp_path_factory: p
         layers_on_host(built, values, lambda _, tensor, value, e=expected: compare(e, tensor, value) and None)
         if i < ON_CORE:
             layers_on_machine(
-                built, built.machine, values, lambda _, tensor, value, e=expected: compare(e, tensor, value) and None
+                built,
+                built.machine,
+                values,
+                lambda _, tensor, value, e=expected: compare(e, tensor, value) and None,
             )
     assert np.array_equal(built.run(inputs), np.concatenate([o[graph.outputs[0]] for o in oracle(name)]))
 

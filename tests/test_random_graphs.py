@@ -6,13 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from batch import Case, host_differences, host_models
-from random_graphs import Coverage, features_of, random_model, reference
 
+from batch import Case, host_differences, host_models
 from lilliput.examples import draw
 from lilliput.host import FEATURES
 from lilliput.op import REGISTRY, Kernel, Site
 from lilliput.plan import largest_live_set, plan
+from random_graphs import Coverage, features_of, random_model, reference
 
 GRAPHS = 2000
 CHUNK = 250
@@ -27,7 +27,7 @@ def case(seed: int, features: frozenset[str] = FEATURES) -> Case | None:
     rng = np.random.default_rng(seed + 10**6)
 
     def any_kernel(site: Site, kernels: list[Kernel]) -> Kernel:
-        # The narrower a kernel's predicate, the earlier it stands and the rarer it may run: half of the time the first.
+        # The narrower a predicate, the earlier its kernel stands: half of the time the first one that may run.
         return kernels[0 if rng.random() < 0.5 else int(rng.integers(len(kernels)))]
 
     return Case(f"seed {seed}", plan(graph, features, pick=any_kernel))

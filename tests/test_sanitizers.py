@@ -10,7 +10,9 @@ import pytest
 
 @pytest.mark.cross
 def test_no_access_outside_arena_or_constants() -> None:
-    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    runtime = subprocess.run(
+        ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    )
     environment = {**os.environ, "LD_PRELOAD": runtime.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
     child = Path(__file__).with_name("asan_child.py")
     done = subprocess.run(

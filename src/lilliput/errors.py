@@ -6,7 +6,7 @@ class LilliputError(Exception):
 
 
 class UserError(LilliputError):
-    """Something the user can mend: names the file or layer, the value, what was expected and the remedy (exit code 2)."""
+    """What the user can mend: names file or layer, the value, what was expected, the remedy (exit code 2)."""
 
 
 class CheckError(LilliputError):

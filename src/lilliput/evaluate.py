@@ -47,7 +47,7 @@ def _chunks(graph: Graph, x: Array) -> Iterable[Array]:
 
 
 def run(graph: Graph, x: Array, watch: Watch | None = None) -> Array:
-    """The first output for N samples stacked along dimension 0. One input; float samples are quantized if it is int8."""
+    """The first output for N samples stacked along dimension 0; float samples are quantized for an int8 input."""
     name = graph.inputs[0]
     if len(graph.inputs) > 1:
         raise UserError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 from lilliput import emit as emitter
 from lilliput import store
 from lilliput.build import MemoryFullError, Optimize, build_firmware
+from lilliput.emit import literals
 from lilliput.emulate import Machine, open_machine, trace
 from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
@@ -75,6 +78,10 @@ class Firmware:
 
     def run(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> Array:
         """The first output for N samples; floats are quantized for an int8 model."""
+        if len(self.graph.inputs) > 1:
+            raise UserError(
+                f"'{self.name}' has {len(self.graph.inputs)} inputs; samples are for models of one"
+            )
         x = as_input(self.graph, np.asarray(x))
         if on == "host":
             infer = self._on_host
@@ -133,7 +140,10 @@ def tensor_on(firmware: Firmware, machine: Machine, name: str) -> Array:
 
 
 def layers_on_machine(
-    firmware: Firmware, machine: Machine, values: Mapping[str, Array], watch: Callable[[int, str, Array], None]
+    firmware: Firmware,
+    machine: Machine,
+    values: Mapping[str, Array],
+    watch: Callable[[int, str, Array], None],
 ) -> tuple[tuple[str, int], ...]:
     """One traced inference: `watch(step, tensor, value)` for each layer's results; gives the instructions by layer."""
     feed(firmware, machine, values)
@@ -184,8 +194,19 @@ def compile(
     _fits_arena(planned, core, name)
     emitted = _emit(planned, name, golden)
     folder = Path(out)
-    write_files(emitted, planned, core, folder, compiler, optimize)
-    return _build(name, planned, emitted, core, folder, compiler, optimize)
+    try:
+        write_files(emitted, planned, core, folder, compiler, optimize)
+        return _build(name, planned, emitted, core, folder, compiler, optimize)
+    except BaseException:  # Ctrl-C too: a folder holds a model that was built, or none
+        for file in (*TEXTS, "{name}.lil", "{name}.elf"):
+            with contextlib.suppress(OSError):
+                (folder / file.format(name=name)).unlink()
+        with contextlib.suppress(OSError):  # others' files keep it
+            folder.rmdir()
+        raise
+
+
+TEXTS = ("{name}.c", "{name}.h", "CMakeLists.txt", "lilliput.json")
 
 
 def _emit(planned: Plan, name: str, golden: Array | None) -> emitter.Emitted:
@@ -202,7 +223,13 @@ def _emit(planned: Plan, name: str, golden: Array | None) -> emitter.Emitted:
 
 
 def _build(
-    name: str, planned: Plan, emitted: emitter.Emitted, core: Target, folder: Path, compiler: str, optimize: Optimize
+    name: str,
+    planned: Plan,
+    emitted: emitter.Emitted,
+    core: Target,
+    folder: Path,
+    compiler: str,
+    optimize: Optimize,
 ) -> Firmware:
     elf = folder / f"{name}.elf"
     try:
@@ -266,13 +293,14 @@ def write_files(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file, text in (
-            (f"{name}.c", emitted.source),
-            (f"{name}.h", emitted.header),
-            ("CMakeLists.txt", CMAKE.format(name=name)),
-            ("lilliput.json", json.dumps(facts, indent=1) + "\n"),
-        ):
-            write_text(folder / file, text)
+        contents = (
+            emitted.source,
+            emitted.header,
+            CMAKE.format(name=name),
+            json.dumps(facts, indent=1) + "\n",
+        )
+        for file, text in zip(TEXTS, contents, strict=True):
+            write_text(folder / file.format(name=name), text)
     except OSError as error:
         raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
     store.save(planned.graph, folder / f"{name}.lil")
@@ -296,10 +324,18 @@ def open_build(folder: Path | str) -> Firmware:
     graph = store.load(folder / f"{name}.lil")
     core = load_target(facts["target"])
     planned = _as_built(graph, core, facts["kernels"], folder)
+    if (len(facts["kernels"]), facts["arena"]) != (len(planned.steps), planned.arena):
+        raise UserError(
+            f"'{folder}': lilliput.json tells of {len(facts['kernels'])} layers in {facts['arena']} bytes, its graph "
+            f"has {len(planned.steps)} in {planned.arena}; compile the model again"
+        )
     source, header = (_read(folder / f"{name}.{ending}") for ending in ("c", "h"))
-    emitted = emitter.Emitted(name, source, header, emitter.layer_names(planned, name), emitter.inputs_of(planned, name))
+    functions = emitter.layer_names(planned, name), emitter.inputs_of(planned, name)
+    emitted = emitter.Emitted(name, source, header, *functions)
     if f"#define {name.upper()}_ARENA_SIZE {planned.arena}u" not in header:
-        raise UserError(f"'{folder}' was written by another version ({facts['version']}); compile the model again")
+        raise UserError(
+            f"'{folder}' was written by another version ({facts['version']}); compile the model again"
+        )
     return _build(name, planned, emitted, core, folder, facts["compiler"], optimize)
 
 
@@ -312,7 +348,9 @@ def _as_built(graph: Graph, core: Target, names: Sequence[str], folder: Path) ->
         for kernel in kernels:
             if kernel.name == name:
                 return kernel
-        raise UserError(f"'{folder}' was built with the kernel '{name}', which this version lacks; compile it again")
+        raise UserError(
+            f"'{folder}' was built with the kernel '{name}', which this version lacks; compile it again"
+        )
 
     return plan(graph, core.isa, pick=same)
 
@@ -325,14 +363,28 @@ def _read(path: Path) -> str:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
+    """What lilliput.json says, believed only as far as it makes sense: its compiler is a program that will run."""
     try:
-        facts = json.loads(_read(folder / "lilliput.json"))
-        emitter.model.literals.identifier(facts["name"])
-        if facts["optimize"] not in ("speed", "size") or not isinstance(facts["kernels"], list):
-            raise ValueError("unknown settings")
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"'{folder}' is not a build folder: lilliput.json is not readable ({error})") from error
-    return dict(facts)
+        facts = dict(json.loads(_read(folder / "lilliput.json")))
+        literals.identifier(facts["name"])
+        for key, fits in FACTS.items():
+            if not fits(facts[key]):
+                raise ValueError(f"{key} is {facts[key]!r}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"'{folder}' is not a build folder: lilliput.json is not readable ({error})"
+        ) from error
+    return facts
+
+
+FACTS: Mapping[str, Callable[[Any], bool]] = {
+    "target": lambda v: isinstance(v, str),
+    "compiler": lambda v: isinstance(v, str) and re.fullmatch(r"zig|(gcc|clang)(-[0-9]+)?", v) is not None,
+    "optimize": lambda v: v in ("speed", "size"),
+    "version": lambda v: isinstance(v, str),
+    "kernels": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+    "arena": lambda v: isinstance(v, int),
+}
 
 
 def with_compiler(firmware: Firmware, compiler: str, folder: Path) -> Firmware:
@@ -340,5 +392,3 @@ def with_compiler(firmware: Firmware, compiler: str, folder: Path) -> Firmware:
     built = replace(firmware, compiler=compiler, folder=folder)
     write_files(built.emitted, built.plan, built.target, folder, compiler, built.optimize)
     return _build(built.name, built.plan, built.emitted, built.target, folder, compiler, built.optimize)
-
-

@@ -40,7 +40,7 @@ def multipliers(reals: Array) -> tuple[Array, Array]:
 def doubling_high_mul(a: Any, b: Any) -> Array:
     """Saturating rounding doubling high multiply of int32: round(a * b / 2^31), halves towards +infinity."""
     a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
-    return np.minimum((a * b + (1 << 30)) >> 31, INT32.max)
+    return np.asarray(np.minimum((a * b + (1 << 30)) >> 31, INT32.max))
 
 
 def rounding_shift(x: Any, n: Any) -> Array:
@@ -80,4 +80,4 @@ def clamp_range(clamp: tuple[float, float] | None, quant: Quant, dtype: str) -> 
 def finish(acc: Array, m: Any, shift: Any, zero_point: int, bounds: tuple[int, int], dtype: str) -> Array:
     """Requantize accumulators: scale, add the output's zero point, clamp, narrow."""
     scaled = scale_by(acc, m, shift) + zero_point
-    return np.clip(scaled, *bounds).astype(dtype)
+    return np.asarray(np.clip(scaled, *bounds).astype(dtype))

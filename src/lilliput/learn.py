@@ -16,7 +16,9 @@ class GraphModule(nn.Module):
         super().__init__()
         integers = [t.name for t in graph.tensors.values() if t.quant is not None]
         if integers:
-            raise UserError(f"only a float graph has a differentiable form; tensor '{integers[0]}' is quantized")
+            raise UserError(
+                f"only a float graph has a differentiable form; tensor '{integers[0]}' is quantized"
+            )
         self.graph = graph
         self.slots: dict[str, str] = {}
         for i, t in enumerate(t for t in graph.tensors.values() if t.data is not None):

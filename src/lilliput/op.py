@@ -95,7 +95,7 @@ class Kernel:
     isa: frozenset[str] = frozenset()
     variadic: bool = False
     reads: tuple[int, ...] | None = None
-    """The inputs that are passed as pointers; the others are constants that `params` has packed. None: the non-constant ones."""
+    """The inputs that are passed as pointers, the others being packed by `params`; None: all but the constants."""
 
     @property
     def name(self) -> str:

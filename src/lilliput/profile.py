@@ -73,6 +73,6 @@ def _layers(firmware: Firmware, golden: dict[str, Array]) -> list[dict[str, Any]
 def _stack_is_bounded(firmware: Firmware, measured: int) -> None:
     if measured > firmware.stack:
         raise CheckError(
-            f"the run of '{firmware.name}' used {measured} bytes of stack, more than the static bound of {firmware.stack}: "
-            "the bound is wrong, please report this model"
+            f"the run of '{firmware.name}' used {measured} bytes of stack, more than the static bound of "
+            f"{firmware.stack}: the bound is wrong, please report this model"
         )

@@ -123,6 +123,9 @@ def deliver(made: Path, out: Path) -> Path:
     """Copy `made` to `out`, beside first and renamed then, so that a half-written file never shows."""
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name}.{os.getpid()}")
-    shutil.copyfile(made, beside)
-    os.replace(beside, out)
+    try:
+        shutil.copyfile(made, beside)
+        os.replace(beside, out)
+    finally:
+        beside.unlink(missing_ok=True)
     return out

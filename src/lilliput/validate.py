@@ -77,7 +77,7 @@ def _first_layer(firmware: Firmware, sample: Array, index: int) -> dict[str, Any
     """The first layer, in execution order, at which host or core leaves the reference."""
     values = {firmware.graph.inputs[0]: sample}
     reference: dict[str, Array] = {}
-    step_through(firmware.graph, values, lambda name, value: reference.setdefault(name, value))
+    step_through(firmware.graph, values, reference.__setitem__)
     found: list[dict[str, Any]] = []
     host: dict[str, Array] = {}
 

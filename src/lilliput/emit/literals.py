@@ -1,4 +1,4 @@
-"""Python values as C literals: numbers, arrays, identifiers and strings. Nothing from a user's file passes unescaped."""
+"""Python values as C literals: numbers, arrays, identifiers, strings. Nothing from a file passes unescaped."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ C_TYPES = {
     "bool": "uint8_t",
 }
 C_WORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main".split()
+    (  # and the one name a program may not give away
+        "auto break case char const continue default do double else enum extern float for goto if inline int long "
+        "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main"
+    ).split()  # noqa: SIM905
 )
 
 
@@ -38,9 +40,7 @@ def number(value: int | float) -> str:
 def array(values: Array) -> str:
     """The body of an initialiser, wrapped."""
     flat = values.reshape(-1)
-    if flat.dtype == np.float32:
-        texts = [number(v) for v in flat.tolist()]
-    elif flat.size and flat.dtype == np.int32 and flat.min() == -(2**31):
+    if flat.dtype == np.float32 or (flat.dtype == np.int32 and flat.min(initial=0) == -(2**31)):
         texts = [number(v) for v in flat.tolist()]
     else:
         texts = list(map(str, flat.astype(np.int64).tolist()))

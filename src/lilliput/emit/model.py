@@ -127,7 +127,9 @@ def emit_many(models: Sequence[tuple[Plan, str, Golden | None]]) -> list[Emitted
     pasted = paste([k.source for k in kernels.values()])
     parts = [_model(plan, literals.identifier(name), golden) for plan, name, golden in models]
     template = TEMPLATES.get_template("model.c.j2")
-    source = template.render(version=__version__, taps=taps, kernels=pasted, models=[part for part, _ in parts])
+    source = template.render(
+        version=__version__, taps=taps, kernels=pasted, models=[part for part, _ in parts]
+    )
     return [
         Emitted(name, source if i == 0 else "", header, layer_names(plan, name), inputs_of(plan, name))
         for i, ((_, header), (plan, name, _)) in enumerate(zip(parts, models, strict=True))

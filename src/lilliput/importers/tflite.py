@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lilliput.errors import UserError
+from lilliput.errors import GraphError, UserError
 from lilliput.graph import Array, Graph, Node, Quant, Tensor, verify
 from lilliput.importers.registry import tflite_converters
 from lilliput.importers.tflite_reader import TfliteModel, TfliteOperator, TfliteTensor, read_tflite
 from lilliput.op import Op
+
+BROKEN = (GraphError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError)
+"""What a file that no converter of TensorFlow would write may lead to."""
 
 ACTIVATIONS = {
     "NONE": None,
@@ -96,11 +99,17 @@ def load_tflite(source: Path | bytes) -> Graph:
         if converter is None:
             known = ", ".join(sorted(tflite_converters()))
             raise UserError(f"{b.where(o)} is not supported. Supported: {known}")
-        converter(b, o)
+        try:
+            converter(b, o)
+        except BROKEN as error:
+            raise UserError(f"{b.where(o)}: its operands or options do not fit: {error}") from error
     inputs = tuple(b.name(i) for i in model.inputs)
     outputs = tuple(b.name(i) for i in model.outputs)
     graph = Graph(inputs, outputs, tuple(b.nodes), b.tensors)
-    return verify(graph.with_nodes(graph.nodes))
+    try:
+        return verify(graph.with_nodes(graph.nodes))
+    except BROKEN as error:
+        raise UserError(f"the model breaks a rule: {error}") from error
 
 
 def _tensor(b: TfliteBuilder, t: TfliteTensor) -> Tensor:

@@ -119,20 +119,21 @@ class TorchBuilder:
     def channels_last(self, value: Value) -> Value:
         """Stored as NHWC, for operators over planes."""
         if len(value.order) != 4:
-            raise UserError(f"layer '{self.where}': expected a 4-dimensional input, found {len(value.order)} dimensions")
+            raise UserError(f"layer '{self.where}': expected 4 dimensions, found {len(value.order)}")
         return self.reorder(value, NHWC)
 
 
 def load_torch(module: torch.nn.Module, example: torch.Tensor | Array) -> Graph:
     """The float graph of a module in eval mode; `example` is one input with batch 1, in torch's layout."""
     example = torch.as_tensor(example)
-    training = module.training
+    modes = [(m, m.training) for m in module.modules()]
     try:
         program = torch.export.export(module.eval(), (example,))
     except Exception as error:  # torch.export raises many types; all mean the same to the user
         raise UserError(f"torch.export cannot trace the module: {error}") from error
     finally:
-        module.train(training)
+        for m, training in modes:  # each its own: some of a training model's layers may be frozen
+            m.training = training
     return _convert(program)
 
 
@@ -166,13 +167,24 @@ def _constants(program: torch.export.ExportedProgram) -> dict[str, Array]:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    return {name: state[key].detach().cpu().numpy() for name, key in found.items()}
+    return {name: _finite(key, state[key].detach().cpu().numpy()) for name, key in found.items()}
+
+
+def _finite(key: str, data: Array) -> Array:
+    strange = np.count_nonzero(~np.isfinite(data)) if data.dtype.kind == "f" else 0
+    if strange:
+        raise UserError(
+            f"'{key}' holds NaN or infinite values ({strange} of {data.size}); train the model again"
+        )
+    return data
 
 
 def _input(b: TorchBuilder, node: FxNode) -> Value:
     shape = tuple(int(d) for d in node.meta["val"].shape)
     if not shape or shape[0] != 1:
-        raise UserError(f"the example input has shape {shape}; give one sample with a leading batch dimension of 1")
+        raise UserError(
+            f"the example input has shape {shape}; give one sample with a leading batch dimension of 1"
+        )
     order = NHWC if len(shape) == 4 else tuple(range(len(shape)))
     b.tensors[node.name] = Tensor(node.name, tuple(shape[d] for d in order))
     return Value(node.name, order)

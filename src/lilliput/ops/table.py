@@ -1,4 +1,4 @@
-"""Any int8 function of one int8 value as a table of 256 entries, made offline from the operator's own exact reference."""
+"""Any int8 function of one int8 value as a table of 256 entries, made from the operator's own reference."""
 
 from __future__ import annotations
 

@@ -29,11 +29,18 @@ def fold_constants(graph: Graph) -> Graph:
     nodes = []
     for node in graph.nodes:
         data = [tensors[name].data for name in node.inputs]
-        foldable = bool(data) and all(d is not None for d in data) and not set(node.outputs) & set(graph.outputs)
+        foldable = (
+            bool(data) and all(d is not None for d in data) and not set(node.outputs) & set(graph.outputs)
+        )
         if not foldable:
             nodes.append(node)
             continue
-        site = Site(node.op, tuple(tensors[i] for i in node.inputs), tuple(tensors[o] for o in node.outputs), node.name)
+        site = Site(
+            node.op,
+            tuple(tensors[i] for i in node.inputs),
+            tuple(tensors[o] for o in node.outputs),
+            node.name,
+        )
         for name, value in zip(node.outputs, node.op.run(site, *cast("list[Array]", data)), strict=True):
             tensors[name] = replace(tensors[name], data=np.ascontiguousarray(value))
     return graph.with_nodes(nodes, tensors)
@@ -51,7 +58,9 @@ def _pairs(graph: Graph) -> Iterator[tuple[Site, Node, Site, Node]]:
             yield graph.site(source), source, graph.site(node), node
 
 
-def _merge(graph: Graph, old: tuple[Node, Node], new: Node, tensors: dict[str, Tensor] | None = None) -> Graph:
+def _merge(
+    graph: Graph, old: tuple[Node, Node], new: Node, tensors: dict[str, Tensor] | None = None
+) -> Graph:
     """Replace two neighbours by one node at the place of the second."""
     nodes = [new if node is old[1] else node for node in graph.nodes if node is not old[0]]
     return graph.with_nodes(nodes, tensors)
@@ -85,7 +94,8 @@ def fold_affine(graph: Graph) -> Graph:
         changed = False
         for before, first, after, second in _pairs(graph):
             affine = after.op.as_affine(after)
-            if affine is None or not before.op.folds_affine or before.integer:
+            constant = all(t.constant for t in before.ins[1:])
+            if affine is None or not before.op.folds_affine or before.integer or not constant:
                 continue
             if cast(Any, before.op).clamp is not None:
                 continue
@@ -114,7 +124,7 @@ def _scaled(site: Site, node: Node, scale: Array, offset: Array) -> tuple[dict[s
     inputs = list(node.inputs)
     tensors = {}
     for i, t, data in ((index, weights, w), (bias_index, bias, b)):
-        name = f"{t.name}.folded"
+        name = f"{t.name}.{node.outputs[0]}"  # of this node alone: others may share what is folded here
         tensors[name] = replace(t, name=name, data=data)
         inputs[i] = name
     return tensors, tuple(inputs)

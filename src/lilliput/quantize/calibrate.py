@@ -29,8 +29,9 @@ def calibrate(graph: Graph, samples: Array, method: Method = "minmax") -> dict[s
     if method == "minmax":
         return ranges
     choose = _percentile if method == "percentile" else _least_squares
-    counts = _histograms(graph, samples, ranges)
-    return {name: choose(counts[name], *ranges[name]) for name in ranges}
+    wide = {name: (lo, hi) for name, (lo, hi) in ranges.items() if lo < hi}
+    counts = _histograms(graph, samples, wide)
+    return ranges | {name: choose(counts[name], lo, hi) for name, (lo, hi) in wide.items()}
 
 
 def _extremes(graph: Graph, samples: Array) -> dict[str, Range]:
@@ -56,7 +57,8 @@ def _histograms(graph: Graph, samples: Array, ranges: Mapping[str, Range]) -> di
 
     def watch(name: str, value: Array) -> None:
         if name in counts:
-            counts[name] += np.histogram(value, BINS, ranges[name])[0]
+            # float64: 2048 bins of a narrow range may lie closer than float32 can tell apart.
+            counts[name] += np.histogram(value.astype(np.float64), BINS, ranges[name])[0]
 
     run(graph, as_input(graph, samples), watch)
     return counts

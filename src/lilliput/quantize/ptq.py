@@ -50,7 +50,7 @@ def quantize(
 
 
 def _quantize_constants(site: Site, node: Node, tensors: dict[str, Tensor]) -> Node:
-    """Put the node's integer constants into `tensors`, under names of their own: a shared weight may need two biases."""
+    """Put the node's integer constants into `tensors`; under names of their own, for weights may be shared."""
     inputs = list(node.inputs)
     for i, t in enumerate(site.ins):
         if t.data is None:

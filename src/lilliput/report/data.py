@@ -119,11 +119,14 @@ class Training:
 
 @dataclass(frozen=True)
 class ModelSize:
-    """What pruning is about."""
+    """What pruning is about; the last three are the compiled firmware's, where it was compiled."""
 
     params: int
     macs: int
     accuracy: float
+    flash: int | None = None
+    ram: int | None = None
+    instructions: int | None = None
 
 
 @dataclass(frozen=True)

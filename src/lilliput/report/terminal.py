@@ -147,10 +147,18 @@ def quantization_view(rows: Sequence[SqnrRow]) -> RenderableType:
 
 
 def pruning_view(pruning: Pruning) -> RenderableType:
-    """Parameters, MACs and accuracy before and after."""
+    """Parameters, MACs and accuracy before and after; flash, RAM and instructions where they are known."""
     before, after = pruning.before, pruning.after
     table = _table("", ">Before", ">After", ">Change")
-    for name, old, new in (("Parameters", before.params, after.params), ("MACs", before.macs, after.macs)):
+    for name, old, new in (
+        ("Parameters", before.params, after.params),
+        ("MACs", before.macs, after.macs),
+        ("Flash, bytes", before.flash, after.flash),
+        ("RAM, bytes", before.ram, after.ram),
+        ("Instructions", before.instructions, after.instructions),
+    ):
+        if old is None or new is None:
+            continue
         change = f"{100 * (new - old) / old:+.1f} %" if old else units.MISSING
         table.add_row(name, f"{old:,}", f"{new:,}", change)
     points = f"{100 * (after.accuracy - before.accuracy):+.2f} points"

@@ -1,4 +1,4 @@
-"""The output channels of a convolution as integers: their weights, bias and requantization, and what is provable of them."""
+"""The output channels of a convolution as integers: weights, bias, requantization, and what is provable of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Channels:
 
     def output(self, acc: Array) -> Array:
         """What an accumulator per channel becomes."""
-        return fixed.finish(acc, self.m, self.shift, self.out_zp, self.clamp, "int8").astype(np.int64)
+        return np.asarray(fixed.finish(acc, self.m, self.shift, self.out_zp, self.clamp, "int8"), np.int64)
 
     def constant(self) -> Array:
         """Which channels give the same integer whatever the input is: requantization is monotone."""
@@ -44,8 +44,8 @@ class Channels:
     def simplified(self) -> Channels:
         """The same results with constant channels in one form: no weights, and 4 v scaled by 1/4 for the constant v.
 
-        Trained networks hold such channels with extreme biases or multipliers; a single one would keep a whole layer from
-        the fast kernels. Exact: doubling_high_mul(4 v, 2^30) = 2 v, and 2 v / 2 = v without rounding.
+        Trained networks hold such channels with extreme biases or multipliers; a single one would keep a whole
+        layer from the fast kernels. Exact: doubling_high_mul(4 v, 2^30) = 2 v, and 2 v / 2 = v without rounding.
         """
         fixed_ones = self.constant()
         value = self.output(self.reach[0]) - self.out_zp
@@ -73,4 +73,4 @@ class Channels:
 
     def folded_bias(self) -> Array:
         """The bias with the input's zero point in it: sum((x - z) w) + b = sum(x w) + (b - z sum(w))."""
-        return self.bias.astype(np.int64) - self.in_zp * self.weights.astype(np.int64).sum(1)
+        return np.asarray(self.bias.astype(np.int64) - self.in_zp * self.weights.astype(np.int64).sum(1))

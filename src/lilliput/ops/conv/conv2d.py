@@ -58,7 +58,7 @@ class Conv2d(Op):
         zero = site.x.q.z if site.integer else 0
         # float64 holds every int8 sum of products exactly and runs on BLAS.
         work = np.float64 if site.integer else np.float32
-        patches = common.windows(x.astype(work) - work(zero), self, (kh, kw), 0.0)
+        patches = common.windows(np.subtract(x, zero, dtype=work), self, (kh, kw), 0.0)
         filters = w.reshape(self.groups, o // self.groups, -1).astype(work)
         n, oh, ow = patches.shape[:3]
         parts = []

@@ -109,7 +109,9 @@ def right_params(channels: Channels, order: Array | None = None) -> Params:
     order = np.arange(len(channels.bias)) if order is None else order
     return {
         "w": common.pack_4(channels.weights[order]),
-        "q": common.pack_quantization(channels.folded_bias()[order], channels.m[order], -channels.shift[order]),
+        "q": common.pack_quantization(
+            channels.folded_bias()[order], channels.m[order], -channels.shift[order]
+        ),
         "two_zp_1": 2 * channels.out_zp + 1,
         "lo": channels.clamp[0],
         "hi": channels.clamp[1],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from lilliput.ops.conv.common import Clamp, Padding
@@ -21,20 +21,20 @@ def clamped(y: Tensor, clamp: Clamp) -> Tensor:
 
 def _planes(x: Tensor, padding: Padding) -> Tensor:
     (top, bottom), (left, right) = padding
-    return F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
+    return functional.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
 
 
 def conv2d(op: Conv2d, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
     planes = _planes(x, op.padding)
-    y = F.conv2d(planes, w.permute(0, 3, 1, 2), b, op.stride, 0, op.dilation, op.groups)
+    y = functional.conv2d(planes, w.permute(0, 3, 1, 2), b, op.stride, 0, op.dilation, op.groups)
     return clamped(y.permute(0, 2, 3, 1), op.clamp)
 
 
 def depthwise(op: DepthwiseConv2d, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
     planes = _planes(x, op.padding)
-    y = F.conv2d(planes, w.permute(3, 0, 1, 2), b, op.stride, 0, op.dilation, x.shape[3])
+    y = functional.conv2d(planes, w.permute(3, 0, 1, 2), b, op.stride, 0, op.dilation, x.shape[3])
     return clamped(y.permute(0, 2, 3, 1), op.clamp)
 
 
 def linear(op: Linear, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    return clamped(F.linear(x, w, b), op.clamp)
+    return clamped(functional.linear(x, w, b), op.clamp)

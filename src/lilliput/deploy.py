@@ -1,0 +1,222 @@
+"""From a trained float graph to proven firmware: quantize, compile, run on the core, report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lilliput.boards import boards as ranking
+from lilliput.build import build_firmware
+from lilliput.data.preprocess import Preprocess
+from lilliput.emulate import open_machine
+from lilliput.errors import UserError
+from lilliput.evaluate import as_input, run
+from lilliput.firmware import Firmware, Progress, compile, on_machine, open_build
+from lilliput.graph import Array, Graph, Quant
+from lilliput.quantize import calibrate, quantize
+from lilliput.quantize.calibrate import METHODS, Method
+from lilliput.quantize.ptq import IO
+from lilliput.report.data import Report
+from lilliput.report.store import parse_report
+from lilliput.validate import LAYER_SAMPLES, validate
+from lilliput.version import __version__
+
+Score = Callable[[Array], float]
+"""Of the real outputs for the validation samples; higher is better."""
+
+
+def recorded_input_quant(graph: Graph) -> Quant | None:
+    """The input quantization that makes the integers pixel - 128, where training recorded one."""
+    if "preprocess" not in graph.meta:
+        return None
+    pair = Preprocess.from_json(graph.meta["preprocess"]).input_quant()
+    return None if pair is None else Quant.per_tensor(*pair)
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """The int8 graph, and what each calibration method that was tried scored on the validation samples."""
+
+    graph: Graph
+    method: Method
+    scores: Mapping[Method, float]
+
+
+def quantize_best(
+    graph: Graph,
+    samples: Array,
+    validation: Array,
+    score: Score,
+    *,
+    method: Method | None = None,
+    io: IO = "int8",
+) -> Quantized:
+    """The int8 form by one calibration method, or by the one that scores best on validation samples."""
+    candidates: dict[Method, Graph] = {}
+    scores: dict[Method, float] = {}
+    for name in METHODS if method is None else (method,):
+        ranges = calibrate(graph, samples, name)
+        candidates[name] = quantize(graph, ranges=ranges, io=io, input_quant=recorded_input_quant(graph))
+        scores[name] = score(real_outputs(candidates[name], run(candidates[name], validation)))
+    best = max(scores, key=scores.__getitem__)  # the first of equals: the simplest
+    return Quantized(candidates[best], best, scores)
+
+
+def real_outputs(graph: Graph, y: Array) -> Array:
+    """Outputs as real numbers, one row per sample."""
+    quant = graph.tensors[graph.outputs[0]].quant
+    return np.asarray(quant.dequantize(y) if quant else y, np.float32).reshape(len(y), -1)
+
+
+def identifier_of(text: str) -> str:
+    """A C name made of any: letters, digits and underscores."""
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
+    return (name if name[:1].isalpha() else f"model_{name}".rstrip("_"))[:31]
+
+
+def compile_into(folder: Path, graph: Graph, target: str, *, name: str, **options: Any) -> Firmware:
+    """`compile` into a folder beside, moved to `folder` file by file only when all is well."""
+    _possible(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        compile(graph, target, name=name, out=scratch, **options)
+        folder.mkdir(exist_ok=True)
+        for made in sorted(Path(scratch).iterdir()):
+            os.replace(made, folder / made.name)
+    return open_build(folder)
+
+
+def _possible(folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise UserError(f"cannot write to '{folder}': '{place}' is a file; choose another folder")
+            if not os.access(place, os.W_OK):
+                raise UserError(
+                    f"cannot write to '{folder}': no permission in '{place}'; choose another folder"
+                )
+            return
+
+
+@contextmanager
+def linked_for_qemu(firmware: Firmware) -> Iterator[Firmware]:
+    """The same firmware at the addresses of QEMU's board, where these are not the target's own."""
+    core = firmware.target
+    if core.qemu is None:
+        raise UserError(f"QEMU has no board with a {core.name}; run it on the emulator or on the host")
+    if (firmware.image.flash_region, firmware.image.ram_region) == (core.qemu.flash, core.qemu.ram):
+        yield firmware
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        image = build_firmware(
+            [firmware.folder / f"{firmware.name}.c"],
+            Path(folder) / f"{firmware.name}.elf",
+            core,
+            prefix=firmware.name,
+            compiler=firmware.compiler,
+            optimize=firmware.optimize,
+            flash=core.qemu.flash,
+            ram=core.qemu.ram,
+        )
+        yield replace(firmware, image=image)
+
+
+def run_on_core(firmware: Firmware, x: Array, jobs: int = 2, progress: Progress | None = None) -> Array:
+    """The outputs of the emulated core for N samples, on `jobs` machines at once; equal to one machine's."""
+    x = as_input(firmware.graph, x)
+    results: list[Array | None] = [None] * len(x)
+    done: list[int] = []
+    stopped = False
+
+    def work(first: int) -> None:
+        machine = open_machine(firmware.image)
+        for i in range(first, len(x), jobs):
+            if stopped:
+                return
+            results[i] = on_machine(firmware, machine, x[i : i + 1])
+            done.append(i)
+            if progress:
+                progress(len(done))
+
+    # Threads, not processes: emulation happens outside Python, and lets the others run meanwhile.
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(work, first) for first in range(min(jobs, len(x)))]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            stopped = True
+    return np.concatenate([result for result in results if result is not None])
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """Outputs of the three implementations, and the verdict in the form of `validate`."""
+
+    reference: Array
+    host: Array
+    core: Array
+    verdict: dict[str, Any]
+
+
+def prove(firmware: Firmware, x: Array, on_core: int, progress: Progress | None = None) -> Proof:
+    """Reference and host C on all samples, the emulated core on the first `on_core`, every layer on a few."""
+    x = as_input(firmware.graph, x)
+    core = run_on_core(firmware, x[:on_core], progress=progress)
+    reference, host = firmware.reference(x), firmware.run(x, "host")
+    unequal = _rows(host != reference)
+    unequal[: len(core)] |= _rows(core != reference[: len(core)])
+    first = np.flatnonzero(unequal)[:1]
+    sample = x[first] if len(first) else x[:LAYER_SAMPLES]
+    verdict = validate(firmware, sample)
+    exact = bool(verdict["bit_exact"]) and not len(first)
+    return Proof(
+        reference, host, core, {**verdict, "samples": len(core), "host_samples": len(x), "bit_exact": exact}
+    )
+
+
+def _rows(unequal: Array) -> Array:
+    return np.asarray(unequal.reshape(len(unequal), -1).any(axis=1))
+
+
+def report_of(folder: Path) -> Report:
+    """What is known of the build in a folder: all of report.json, or what the firmware itself tells."""
+    firmware = open_build(folder)
+    file = folder / REPORT
+    if file.is_file():
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read '{file}': {error}") from error
+        kept = parse_report(text, build_mark(firmware), str(file))
+        if kept is not None:
+            return kept
+    return with_firmware(Report(firmware.name, firmware.name, __version__, firmware.target.name), firmware)
+
+
+REPORT = "report.json"
+
+
+def build_mark(firmware: Firmware) -> str:
+    """Which build a report belongs to: the hash of its C and its target."""
+    content = f"{firmware.target.name}\n{firmware.optimize}\n{firmware.emitted.source}"
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def with_firmware(report: Report, firmware: Firmware, profile: Any = None) -> Report:
+    """The report with what the shipped ELF needs and does, its memory map, and the boards it fits."""
+    from lilliput.report.collect import memory_map
+
+    profile = profile or firmware.profile()
+    found: Any = ranking(profile)["boards"]
+    return replace(report, profile=profile, memory=memory_map(firmware.plan), boards=tuple(found))

@@ -1,0 +1,89 @@
+"""Samples in and results out of .npz files: checked on the way in, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from lilliput.data.arrays import read_npz
+from lilliput.data.preprocess import Preprocess
+from lilliput.errors import UserError
+from lilliput.evaluate import as_input
+from lilliput.graph import Array, Graph
+
+
+def read_samples(path: Path, graph: Graph) -> Array:
+    """Array `x` of an .npz, checked against the graph's input and in its type; every refusal names the file.
+
+    Axes of size 1 may be left out or added, no other shape is guessed. uint8 pixels go the way the model
+    recorded.
+    """
+    arrays = read_npz(path)
+    if "x" not in arrays:
+        raise UserError(
+            f"'{path}' holds {_names(arrays)}; expected an array 'x' with the samples along its first axis"
+        )
+    if len(graph.inputs) != 1:
+        raise UserError(
+            f"the model has {len(graph.inputs)} inputs; samples from a file are for models with one"
+        )
+    x, t = arrays["x"], graph.tensors[graph.inputs[0]]
+    if x.dtype.kind not in "iuf":
+        raise UserError(f"'{path}': x is of type {x.dtype}; expected integers or floats")
+    if x.ndim == 0 or len(x) == 0:
+        raise UserError(
+            f"'{path}': x of shape {x.shape} holds no sample; expected (N, {_commas(t.shape[1:])})"
+        )
+    if [d for d in x.shape[1:] if d != 1] != [d for d in t.shape[1:] if d != 1]:
+        raise UserError(
+            f"'{path}': x has shape {x.shape}; the model's input '{t.name}' needs "
+            f"(N, {_commas(t.shape[1:])}), channels last"
+        )
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32)
+        if bad := int(np.count_nonzero(~np.isfinite(x))):
+            raise UserError(f"'{path}': x holds {bad} NaN or infinite values; repair or remove those samples")
+    x = x.reshape(len(x), *t.shape[1:])
+    if x.dtype == np.uint8 and t.dtype != "uint8":
+        x = pixels(x, graph, str(path))
+    try:
+        return as_input(graph, x)
+    except UserError as error:
+        raise UserError(f"'{path}': {error}") from error
+
+
+def pixels(x: Array, graph: Graph, source: str) -> Array:
+    """uint8 pixels as the model's input, through the preprocessing that was recorded when it was trained."""
+    if "preprocess" not in graph.meta:
+        raise UserError(
+            f"'{source}': x is of type uint8, and the model does not say how bytes become its input; "
+            f"give {graph.tensors[graph.inputs[0]].dtype} or float"
+        )
+    return Preprocess.from_json(graph.meta["preprocess"]).apply(x)
+
+
+def _names(arrays: dict[str, Array]) -> str:
+    return "the arrays " + ", ".join(sorted(arrays)) if arrays else "nothing"
+
+
+def _commas(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def write_npz(path: Path, **arrays: Array) -> None:
+    """Write beside, then rename; the same arrays give the same bytes."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, value in arrays.items():
+                entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(entry, "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
