@@ -30,7 +30,8 @@ from lilliput.deploy import (
 )
 from lilliput.errors import CheckError
 from lilliput.evaluate import as_input
-from lilliput.firmware import Firmware, write_text
+from lilliput.files import write_text
+from lilliput.firmware import Firmware
 from lilliput.graph import Array, Graph
 from lilliput.loading import load
 from lilliput.npz import write_npz

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
 from lilliput.evaluate import as_input, run
+from lilliput.files import write_text
 from lilliput.graph import Array, Graph
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
@@ -304,16 +304,6 @@ def write_files(
     except OSError as error:
         raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
     store.save(planned.graph, folder / f"{name}.lil")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write beside, then rename: a half-written file never shows."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def open_build(folder: Path | str) -> Firmware:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lilliput.data.arrays import read_npz
 from lilliput.data.preprocess import Preprocess
 from lilliput.errors import UserError
 from lilliput.evaluate import as_input
+from lilliput.files import replacing
 from lilliput.graph import Array, Graph
 
 
@@ -75,15 +75,10 @@ def _commas(shape: tuple[int, ...]) -> str:
 
 
 def write_npz(path: Path, **arrays: Array) -> None:
-    """Write beside, then rename; the same arrays give the same bytes."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, value in arrays.items():
-                entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                with archive.open(entry, "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """The file appears whole or not at all; the same arrays give the same bytes."""
+    with replacing(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)

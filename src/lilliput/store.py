@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
 import math
-import os
 import struct
 import zipfile
 import zlib
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import lilliput.ops  # noqa: F401  fills the registry
 from lilliput.errors import GraphError, UserError
+from lilliput.files import replacing
 from lilliput.graph import INT_RANGE, ITEM_SIZE, Array, Graph, Node, Quant, Tensor, verify
 from lilliput.op import REGISTRY, Op
 
@@ -117,18 +116,10 @@ def save(graph: Graph, path: Path) -> None:
             f"cannot write '{path}': {len(structure)} bytes of structure and {size} of weights are more than "
             f"a .lil file may hold ({STRUCTURE_LIMIT}, and {LIMIT} together)"
         )
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-            _entry(archive, "graph.json", structure)
-            for key, data in arrays.items():
-                _entry(archive, key, np.ascontiguousarray(data).tobytes())
-        os.replace(beside, path)
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # whatever hinders this was reported above
-            beside.unlink()
+    with replacing(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        _entry(archive, "graph.json", structure)
+        for key, data in arrays.items():
+            _entry(archive, key, np.ascontiguousarray(data).tobytes())
 
 
 def _entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

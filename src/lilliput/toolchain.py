@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lilliput.errors import UserError
+from lilliput.files import replacing
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
 # No contraction to fused multiply-add: host and core must round alike. Strict aliasing stays on:
@@ -122,10 +123,6 @@ def cached(key: str, suffix: str, make: Callable[[Path], None]) -> Path:
 def deliver(made: Path, out: Path) -> Path:
     """Copy `made` to `out`, beside first and renamed then, so that a half-written file never shows."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with replacing(out) as beside:
         shutil.copyfile(made, beside)
-        os.replace(beside, out)
-    finally:
-        beside.unlink(missing_ok=True)
     return out

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from against_tflm import OneOp, compare, int8, log_uniform, zero_point
 from batch import Case, host_models
-from lilliput.errors import GraphError
+from lilliput.errors import UserError
 from lilliput.evaluate import run, step_through
 from lilliput.examples import draw, float_graph
 from lilliput.graph import Array, Graph, Node, Quant, Tensor
@@ -186,13 +186,13 @@ def test_a_result_scale_that_tflm_refuses_is_refused() -> None:
     model = binary_model(
         "ADD", [(1, 2)] * 2, (1, 2), [(1.0, 0), (1.0, 0), (1e-7, 0)], -1, "NONE", np.random.default_rng(0)
     )
-    with pytest.raises(GraphError, match="too small by far"):
+    with pytest.raises(UserError, match="too small by far"):
         load_tflite(model.model)
 
 
 @pytest.mark.parametrize(("op", "quant"), [("LOGISTIC", (1 / 128, -128)), ("TANH", (1 / 128, 1))])
 def test_a_fixed_result_quantization_is_insisted_on(op: str, quant: Quantization) -> None:
-    with pytest.raises(GraphError, match="defined is only"):
+    with pytest.raises(UserError, match="defined is only"):
         load_tflite(unary(op, [((0.1, 0), quant, {})]).model)
 
 

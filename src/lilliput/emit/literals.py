@@ -20,12 +20,10 @@ C_TYPES = {
     "uint32": "uint32_t",
     "bool": "uint8_t",
 }
-C_WORDS = frozenset(
-    (  # and the one name a program may not give away
-        "auto break case char const continue default do double else enum extern float for goto if inline int long "
-        "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main"
-    ).split()  # noqa: SIM905
-)
+_C_WORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long main register
+restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+"""
 
 
 def number(value: int | float) -> str:
@@ -51,7 +49,7 @@ def array(values: Array) -> str:
 
 def identifier(name: str) -> str:
     """A model's name as given by its user: checked, never silently changed."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in C_WORDS:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in _C_WORDS.split():
         raise UserError(
             f"'{name}' cannot be the model's name: it becomes a C identifier. Give --name with a letter first, then "
             "at most 30 letters, digits or underscores"

@@ -1,9 +1,7 @@
 """The report as one HTML page that needs nothing else: no script, no font, no request; it opens offline."""
 
 import math
-import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lilliput.files import replacing
 from lilliput.report import data, svg, units
 from lilliput.report.data import Confusion, LayerJson, ProfileJson, Report, SqnrRow, Training
 from lilliput.report.png import data_uri
@@ -43,15 +42,8 @@ def write_html(report: Report, path: str | Path) -> None:
     target = Path(path)
     # A lone surrogate in a name cannot be UTF-8: it becomes a character reference instead of an exception.
     page = render_html(report).encode("utf-8", errors="xmlcharrefreplace")
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(page)
-        Path(beside).chmod(0o644)
-        Path(beside).replace(target)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with replacing(target) as beside:
+        beside.write_bytes(page)
 
 
 def _environment() -> Environment:

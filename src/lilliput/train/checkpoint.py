@@ -4,7 +4,6 @@ that one rename makes both visible at once."""
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from lilliput.errors import UserError
+from lilliput.files import write_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,25 +30,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         name: t.detach().clone(memory_format=torch.contiguous_format)
         for name, t in checkpoint.tensors.items()
     }
-    write_atomically(path, save(tensors, {"record": json.dumps(checkpoint.record)}))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file as a whole or not at all."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error}); free some space or choose another folder"
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(path, save(tensors, {"record": json.dumps(checkpoint.record)}))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -12,7 +12,7 @@ from torch import nn
 from lilliput import zoo
 from lilliput.compress.prune import ModelSize, Pruned, model_size, prune_channels
 from lilliput.data import Preprocess, Split
-from lilliput.train.checkpoint import write_atomically
+from lilliput.files import write_bytes
 from lilliput.train.config import PruneConfig, TrainConfig
 from lilliput.train.loop import CHECKPOINT, Evaluation, History, evaluate, fit, to_network
 from lilliput.train.losses import make_loss, metric_name
@@ -125,7 +125,7 @@ def train_project(
         tuned = run("finetune", "Fine-tuning after pruning", model, fine_tuning(config, project.prune))
         summary = PruneSummary(pruned.before, pruned.after, before, cut, test(model).metric, tuned)
     result = _result(project, split, preprocess, model, example, history, summary)
-    write_atomically(out_dir / "training.json", json.dumps(result.to_json(), indent=1).encode())
+    write_bytes(out_dir / "training.json", json.dumps(result.to_json(), indent=1).encode())
     return result
 
 
