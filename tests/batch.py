@@ -13,6 +13,7 @@ import numpy as np
 from lilliput.build import Optimize, build_firmware
 from lilliput.emit import Emitted, emit_many
 from lilliput.emulate import Machine, open_machine
+from lilliput.emulate.stack import stack_bound
 from lilliput.evaluate import step_through
 from lilliput.examples import draw
 from lilliput.graph import Array
@@ -85,8 +86,12 @@ class CoreBatch:
         self.machine.write(origin, b"\xa5" * size)
         for tensor, value in feed.items():
             self.machine.write(origin + plan.offsets[tensor], np.ascontiguousarray(value).tobytes())
-        status = self.machine.call(f"{name}_run", origin, plan.arena).result
-        assert status == 0, f"{self.cases[i].label}: {name}_run returned {status}"
+        call = self.machine.call(f"{name}_run", origin, plan.arena)
+        assert call.result == 0, f"{self.cases[i].label}: {name}_run returned {call.result}"
+        bound = stack_bound(self.machine.image, f"{name}_run")
+        assert call.stack_bytes <= bound, (
+            f"{self.cases[i].label}: {call.stack_bytes} bytes of stack, bound {bound}"
+        )
         beyond = self.machine.read(origin + plan.arena, size - plan.arena)
         assert set(beyond) <= {0xA5}, f"{self.cases[i].label} wrote behind its arena of {plan.arena} bytes"
         return {t: self._read(plan, origin, t) for t in plan.graph.outputs}

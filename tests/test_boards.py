@@ -13,8 +13,6 @@ from lilliput.boards import Board, boards, fits_table, load_boards, parse_quanti
 from lilliput.boards.rank import CYCLES_VS_M4
 from lilliput.errors import UserError
 
-pytestmark = pytest.mark.fast
-
 ROOT = Path(__file__).parents[1]
 TARGETS = {path.stem for path in (ROOT / "src/lilliput/targets").glob("*.toml")}
 

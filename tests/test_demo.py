@@ -20,6 +20,8 @@ from lilliput.firmware import open_build
 
 Capture = pytest.CaptureFixture[str]
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Shown:

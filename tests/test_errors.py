@@ -24,6 +24,8 @@ from small_graphs import Builder, int8
 Capture = pytest.CaptureFixture[str]
 MAIN = "from lilliput.cli import main; main()"
 
+pytestmark = pytest.mark.slow
+
 
 def dense(features: int, out: int) -> Graph:
     b = Builder()

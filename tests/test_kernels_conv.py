@@ -147,6 +147,7 @@ def differences(cases: Sequence[Case]) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 def test_every_kernel_equals_numpy_on_every_shape() -> None:
     cases = every_kernel(list(shapes()))
     met = {case.plan.steps[0].kernel.name for case in cases}

@@ -27,7 +27,6 @@ from lilliput.quantize import quantize
 
 TensorFunction = Callable[[torch.Tensor], torch.Tensor]
 MOVERS = (Transpose, Slice, Pad, Concat, ResizeNearest)
-pytestmark = pytest.mark.fast
 
 
 def chain(shape: tuple[int, ...], *ops: Op) -> Graph:

@@ -60,6 +60,7 @@ def test_c_on_the_host_equals_numpy(op: str) -> None:
     assert host_differences(every, host_models(every), seed=11, count=3) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", OPS)
 def test_c_has_no_undefined_behaviour(op: str) -> None:
     every = every_kernel(op)

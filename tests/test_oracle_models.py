@@ -62,6 +62,7 @@ def test_numpy_equals_tflm_in_every_tensor(name: str) -> None:
         assert seen >= sum(v.size for v in expected.values()) * 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_host_and_core_equal_tflm_in_every_tensor(
     name: str, tmp_path_factory: pytest.TempPathFactory

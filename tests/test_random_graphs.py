@@ -45,6 +45,7 @@ def test_host_equals_numpy(start: int) -> None:
     assert host_differences(found, host_models(found), seed=start) == []
 
 
+@pytest.mark.slow
 def test_a_few_without_undefined_behaviour() -> None:
     found = cases(10_000, 60)
     assert host_differences(found, host_models(found, sanitize="undefined"), seed=3) == []

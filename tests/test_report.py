@@ -34,8 +34,6 @@ from lilliput.report.png import png
 from lilliput.train.metrics import classification_report
 from report_sample import sample_profile, sample_report, sample_validation
 
-pytestmark = pytest.mark.fast
-
 OPTIONAL = [
     field.name for field in dataclasses.fields(Report) if field.default is None and field.name != "command"
 ]

@@ -12,8 +12,6 @@ from lilliput.report import Report, terminal, units
 from lilliput.report.data import LayerJson, SqnrRow
 from report_sample import sample_profile, sample_report, sample_validation
 
-pytestmark = pytest.mark.fast
-
 
 def test_tables_wait_for_neither_numpy_nor_templates() -> None:
     code = "import sys, lilliput.report.terminal; print({'numpy', 'jinja2', 'torch'} & set(sys.modules))"

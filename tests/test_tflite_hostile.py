@@ -17,8 +17,6 @@ from lilliput.importers.tflite_reader import TfliteModel, read_tflite
 from test_tflite_reader import REFERENCE, shared
 from tflite_builder import Model, pack, small_model
 
-pytestmark = pytest.mark.fast
-
 
 def verdict(data: bytes) -> TfliteModel | UserError:
     """What reading gives; anything but a model or a UserError, or more than two seconds, fails the test."""

@@ -17,8 +17,6 @@ from lilliput.importers.tflite_reader import read_tflite
 from tflite_builder import Model, pack, small_model
 from tflm import Tflm, run_all_tensors
 
-pytestmark = pytest.mark.fast
-
 SHARED = Path(__file__).parents[1] / "../shared"
 TAIL = {"AVERAGE_POOL_2D": 1, "RESHAPE": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
 REFERENCE = {

@@ -13,7 +13,7 @@ from lilliput.graph import Array
 from lilliput.importers.tflite import load_tflite
 from tflite_builder import Model
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.slow
 ACTIVATIONS = ("NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 Rng = np.random.Generator
 Pair = tuple[int, int]

@@ -26,7 +26,7 @@ from lilliput.plan import plan
 from tflite_builder import Model
 from tflm import run_all_tensors
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.slow
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 EVERY = np.arange(-128, 128, dtype=np.int8)
 MODELS = 64

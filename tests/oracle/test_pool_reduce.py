@@ -17,7 +17,7 @@ from lilliput.importers.tflite import load_tflite
 from lilliput.importers.torch import load_torch
 from tflite_builder import Model
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.slow
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 Rng = np.random.Generator
 

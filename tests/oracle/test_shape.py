@@ -14,7 +14,7 @@ from lilliput.importers.tflite import load_tflite
 from lilliput.ops.shape import Slice
 from tflite_builder import Model
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.slow
 Rng = np.random.Generator
 CASES = 40
 

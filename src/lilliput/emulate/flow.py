@@ -71,7 +71,17 @@ def step(arch: str, instruction: Instruction, state: State, read_word: ReadWord)
     """The effect of `instruction`; `read_word` reads the code section (literal pools)."""
     if arch == "riscv":
         return _riscv(instruction, state)
-    return _arm(arch, instruction, state, read_word)
+    taken = _arm(arch, instruction, state, read_word)
+    if taken.state.depth < state.depth and _conditional(instruction):
+        # A32 frees a frame and returns under one condition (addeq sp; popeq pc). Where the code goes on, nothing was
+        # freed: keeping the depth is exact there, and never too little anywhere.
+        return replace(taken, state=replace(taken.state, depth=state.depth))
+    return taken
+
+
+def _conditional(instruction: Instruction) -> bool:
+    match = _ARM_NAME.match(instruction.mnemonic.removesuffix(".w").removesuffix(".n"))
+    return match is not None and match.group(2) is not None
 
 
 def _number(text: str) -> int | None:
@@ -109,7 +119,19 @@ def _arm(arch: str, instruction: Instruction, state: State, read_word: ReadWord)
     moved = _sp_writeback(operands)
     if moved is not None:
         return Step(replace(_killed(state, operands[0]), depth=state.depth - moved))
+    if name.startswith(("ldm", "stm", "vldm", "vstm")):
+        return Step(_multiple(state, name, operands))
     return Step(_arm_data(arch, name, operands, instruction, state, read_word))
+
+
+def _multiple(state: State, name: str, operands: list[str]) -> State:
+    """LDM and STM that leave sp alone: what is loaded is unknown, and so is a base that is written back."""
+    changed = (
+        re.findall(r"\b(?:r\d+|ip|lr|fp|sl|sb|sp)\b", ", ".join(operands[1:])) if name[:3] == "ldm" else []
+    )
+    if operands[0].endswith("!"):
+        changed.append(operands[0].removesuffix("!"))
+    return _after_call(state, tuple(changed))
 
 
 def _arm_branch(name: str, conditional: bool, operands: list[str], state: State) -> Step:
