@@ -13,6 +13,7 @@ import numpy as np
 from lilliput.build import Optimize, build_firmware
 from lilliput.emit import Emitted, emit_many
 from lilliput.emulate import Machine, open_machine
+from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.evaluate import step_through
 from lilliput.examples import draw
@@ -21,7 +22,8 @@ from lilliput.host import HostModel, build_library
 from lilliput.plan import Plan
 from lilliput.target import Region, Target
 
-# Against numpy, float32 differs by the order of summation: relative to the largest value of the tensor.
+# Against numpy, float32 differs by the order of summation: relative to the largest value of the tensor or, where
+# nearly equal numbers are subtracted on the way, of the graph.
 FLOAT_BOUND = 2e-5
 
 
@@ -33,12 +35,17 @@ class Case:
     plan: Plan
 
 
-def same(expected: Array, found: Array) -> bool:
-    """Integers exactly; float32 within FLOAT_BOUND of the tensor's largest value, NaN where NaN."""
+def largest(value: Array) -> float:
+    """The largest finite magnitude."""
+    return float(np.abs(value[np.isfinite(value)]).max(initial=0))
+
+
+def same(expected: Array, found: Array, scale: float = 1e-3) -> bool:
+    """Integers exactly; float32 within FLOAT_BOUND of the largest value there or of `scale`, NaN where NaN."""
     if expected.dtype != np.float32:
         return expected.dtype == found.dtype and bool(np.array_equal(expected, found))
-    scale = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0)), 1e-3)
-    return bool(np.allclose(expected, found, rtol=0, atol=FLOAT_BOUND * scale, equal_nan=True))
+    bound = FLOAT_BOUND * max(largest(expected), scale)
+    return bool(np.allclose(expected, found, rtol=0, atol=bound, equal_nan=True))
 
 
 def host_models(
@@ -57,15 +64,19 @@ def host_differences(
     wrong = []
     for case, model in zip(cases, models, strict=True):
         for feed in draw(case.plan.graph, seed, count):
-            wrong += _differences(case, step_through(case.plan.graph, feed), model.run(feed), "host")
+            wrong += _differences(case, feed, model.run(feed), "host")
     return wrong
 
 
-def _differences(
-    case: Case, expected: dict[str, Array], found: dict[str, Array], where: str
-) -> Iterable[str]:
-    for name, value in expected.items():
-        if not same(value, found[name]):
+def _differences(case: Case, feed: dict[str, Array], found: dict[str, Array], where: str) -> Iterable[str]:
+    sizes = [1e-3]
+
+    def watch(_: str, value: Array) -> None:
+        if value.dtype == np.float32:
+            sizes.append(largest(value))
+
+    for name, value in step_through(case.plan.graph, feed, watch).items():
+        if not same(value, found[name], max(sizes)):
             kernels = ", ".join(step.kernel.name for step in case.plan.steps)
             yield f"{case.label}: {name} differs on {where} (kernels {kernels})"
 
@@ -109,9 +120,7 @@ class CoreBatch:
         for i, case in enumerate(self.cases):
             (feed,) = draw(case.plan.graph, seed)
             found = self.run(i, feed)
-            wrong += _differences(
-                case, step_through(case.plan.graph, feed), found, self.machine.image.target.name
-            )
+            wrong += _differences(case, feed, found, self.machine.image.target.name)
             for name, value in hosts[i].run(feed).items():
                 if value.tobytes() != found[name].tobytes() and not np.isnan(value).any():
                     wrong.append(f"{case.label}: {name} differs in bits between host and core")
@@ -148,9 +157,10 @@ def core_batch(
     interface = "batch_status_t batch_selftest(void *arena, size_t arena_size);\n"
     header = head + kind + "".join(e.header for e in emitted) + interface
     source = re.sub(r'#include "batch_\d+\.h"\n', "", emitted[0].source)
-    region = (
-        Region(target.flash.origin, 16 * 1024 * 1024) if emulator != "qemu" and target.qemu is None else None
-    )
+    qemu = (
+        target.qemu if (emulator or target.emulator) == "qemu" else None
+    )  # it has the memories of its board
+    flash = qemu.flash if qemu else Region(target.flash.origin, 16 * 1024 * 1024)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         (path / "batch.h").write_text(header)
@@ -162,8 +172,10 @@ def core_batch(
             prefix="batch",
             compiler=compiler,
             optimize=optimize,
-            flash=region or Region(target.flash.origin, 16 * 1024 * 1024),
+            flash=flash,
+            ram=qemu.ram if qemu else None,
         )
+        check_instructions(image, target)
         machine = open_machine(image, emulator)
     assert machine.selftest() == 0, f"a self-test failed on {target.name}"
     return CoreBatch(cases, emitted, machine)

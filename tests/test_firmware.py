@@ -289,6 +289,31 @@ def test_two_inputs_are_not_run_with_one(tmp_path: Path) -> None:
     graph = int8(b.graph(b.add(Add(), b.input(1, 4), b.input(1, 4))))
     made = compile(graph, "cortex-m4", name="net", out=tmp_path)
     assert made.machine.selftest() == 0
-    with pytest.raises(UserError, match="has 2 inputs"):
-        made.run(np.zeros((1, 4), np.float32))
-    assert made.profile()["instructions"] > 0
+    x = np.zeros((1, 4), np.float32)
+    for use in (made.run, made.validate, made.reference, made.samples):
+        with pytest.raises(UserError, match="'net' has 2 inputs; samples are for models of one"):
+            use(x)
+    found = made.profile()
+    assert found["instructions"] > 0
+    assert [layer["op"] for layer in found["layers"]] == ["add"]
+    low, high = found["instructions_range"]
+    assert low <= found["instructions"] <= high
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+def test_qemu_runs_what_was_built_for_the_core(core: str, tmp_path: Path) -> None:
+    """Its board has other addresses than the target: the firmware is linked for them on the way."""
+    made = compile(int8(small_cnn()), core, name="net", out=tmp_path)
+    x = samples(3, 9)
+    before = (tmp_path / "net.elf").read_bytes()
+    assert np.array_equal(made.run(x, "qemu"), made.reference(x))
+    assert made.validate(x, on="qemu")["bit_exact"]
+    assert (tmp_path / "net.elf").read_bytes() == before
+    assert made.image.flash_region == made.target.flash
+
+
+def test_a_core_that_qemu_lacks_is_refused(built: Firmware) -> None:
+    lacking = replace(built, target=replace(built.target, qemu=None))
+    with pytest.raises(UserError, match="QEMU has no board with a cortex-m4; run it on the emulator"):
+        lacking.run(samples(1), "qemu")

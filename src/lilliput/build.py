@@ -197,7 +197,9 @@ def _link(
         try:
             run_compiler(tool, arguments, f"building {what}")
         except UserError as error:
-            raise _overflow(error, what) from error
+            if full := _overflow(error, what):
+                raise full from error
+            raise
 
     return cached(key, ".elf", make)
 
@@ -206,11 +208,11 @@ class MemoryFullError(UserError):
     """Linking failed because a memory is too small; says which one and by how much."""
 
 
-def _overflow(error: UserError, what: str) -> UserError:
-    """The linker's complaint about a full memory in our words; any other error as it is."""
+def _overflow(error: UserError, what: str) -> MemoryFullError | None:
+    """The linker's complaint about a full memory in our words; None for any other error."""
     found = re.findall(r"region [`'](\w+)'[^\n]*overflowed by (\d+) bytes", str(error))
     if not found:
-        return error
+        return None
     region, size = max(found, key=lambda item: int(item[1]))
     return MemoryFullError(
         f"{what}: {region} overflows by {size} bytes; choose a target or board with more, or a smaller model"

@@ -6,9 +6,8 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from lilliput.boards import boards as ranking
-from lilliput.build import build_firmware
 from lilliput.data.preprocess import Preprocess
 from lilliput.emulate import open_machine
 from lilliput.errors import UserError
-from lilliput.evaluate import as_input, run
+from lilliput.evaluate import run
 from lilliput.firmware import Firmware, Progress, compile, on_machine, open_build
 from lilliput.graph import Array, Graph, Quant
 from lilliput.quantize import calibrate, quantize
@@ -108,32 +106,9 @@ def _possible(folder: Path) -> None:
             return
 
 
-@contextmanager
-def linked_for_qemu(firmware: Firmware) -> Iterator[Firmware]:
-    """The same firmware at the addresses of QEMU's board, where these are not the target's own."""
-    core = firmware.target
-    if core.qemu is None:
-        raise UserError(f"QEMU has no board with a {core.name}; run it on the emulator or on the host")
-    if (firmware.image.flash_region, firmware.image.ram_region) == (core.qemu.flash, core.qemu.ram):
-        yield firmware
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        image = build_firmware(
-            [firmware.folder / f"{firmware.name}.c"],
-            Path(folder) / f"{firmware.name}.elf",
-            core,
-            prefix=firmware.name,
-            compiler=firmware.compiler,
-            optimize=firmware.optimize,
-            flash=core.qemu.flash,
-            ram=core.qemu.ram,
-        )
-        yield replace(firmware, image=image)
-
-
 def run_on_core(firmware: Firmware, x: Array, jobs: int = 2, progress: Progress | None = None) -> Array:
     """The outputs of the emulated core for N samples, on `jobs` machines at once; equal to one machine's."""
-    x = as_input(firmware.graph, x)
+    x = firmware.samples(x)
     results: list[Array | None] = [None] * len(x)
     done: list[int] = []
     stopped = False
@@ -171,7 +146,7 @@ class Proof:
 
 def prove(firmware: Firmware, x: Array, on_core: int, progress: Progress | None = None) -> Proof:
     """Reference and host C on all samples, the emulated core on the first `on_core`, every layer on a few."""
-    x = as_input(firmware.graph, x)
+    x = firmware.samples(x)
     core = run_on_core(firmware, x[:on_core], progress=progress)
     reference, host = firmware.reference(x), firmware.run(x, "host")
     unequal = _rows(host != reference)

@@ -16,6 +16,7 @@ from torch import nn
 from lilliput import store
 from lilliput.boards import fits_table, ranked, recommend
 from lilliput.console import progress, status
+from lilliput.data.preprocess import Preprocess
 from lilliput.deploy import (
     REPORT,
     Proof,
@@ -35,6 +36,7 @@ from lilliput.firmware import Firmware
 from lilliput.graph import Array, Graph
 from lilliput.loading import load
 from lilliput.npz import write_npz
+from lilliput.passes.preprocess import fold_preprocess
 from lilliput.quantize.report import sqnr
 from lilliput.report import collect, terminal
 from lilliput.report.data import AccuracyRow, Epoch, ModelSize, Pruning, Report, Training
@@ -74,7 +76,8 @@ class Trained:
     graph: Graph
 
     def network_input(self, x: Array) -> Array:
-        return self.result.preprocess.apply(x)
+        """Samples as the graph takes them: what of the preprocessing is not part of it is done here."""
+        return Preprocess.from_json(self.graph.meta["preprocess"]).apply(x)
 
     def measure(self, outputs: Array, y: Array) -> float:
         """The project's metric."""
@@ -127,11 +130,11 @@ def float_path(project: Project, settings: Settings) -> Path:
 
 
 def float_graph(module: nn.Module, result: TrainResult) -> Graph:
-    """The module's graph; labels and preprocessing travel with it."""
+    """The module's graph; labels and preprocessing travel with it, or become part of it."""
     preprocess = result.preprocess
     example = torch.zeros(1, preprocess.channels, preprocess.height, preprocess.width)
     graph = load(module, example)
-    return replace(graph, meta={"labels": list(result.labels), "preprocess": preprocess.to_json()})
+    return fold_preprocess(replace(graph, meta={"labels": list(result.labels)}), preprocess)
 
 
 def _drawn(total: int, wanted: int) -> Array:

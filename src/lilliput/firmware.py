@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +16,13 @@ import numpy as np
 from lilliput import emit as emitter
 from lilliput import store
 from lilliput.build import MemoryFullError, Optimize, build_firmware
-from lilliput.emit import literals
+from lilliput.data.preprocess import preprocessed
 from lilliput.emulate import Machine, open_machine, trace
 from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
 from lilliput.evaluate import as_input, run
+from lilliput.facts import read_facts, read_text
 from lilliput.files import write_text
 from lilliput.graph import Array, Graph
 from lilliput.host import HostModel, build_library, value_at
@@ -76,31 +77,43 @@ class Firmware:
         """The static bound of the stack in bytes."""
         return stack_bound(self.image, f"{self.name}_run")
 
-    def run(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> Array:
-        """The first output for N samples; floats are quantized for an int8 model."""
+    def samples(self, x: Array) -> Array:
+        """N samples as the device takes them: pixels the way that was recorded, floats quantized."""
         if len(self.graph.inputs) > 1:
             raise UserError(
                 f"'{self.name}' has {len(self.graph.inputs)} inputs; samples are for models of one"
             )
-        x = as_input(self.graph, np.asarray(x))
-        if on == "host":
-            infer = self._on_host
-        else:
-            machine = self.machine if on == "emulator" else open_machine(self.image, "qemu")
-            infer = functools.partial(on_machine, self, machine)
-        rows = []
-        for i, sample in enumerate(x):
-            rows.append(infer(sample[None]))
-            if progress:
-                progress(i + 1)
+        return as_input(self.graph, preprocessed(self.graph, np.asarray(x)))
+
+    def run(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> Array:
+        """The first output for N samples; uint8 pixels and floats become what the device takes."""
+        x, rows = self.samples(x), []
+        with self._inference(on) as infer:
+            for i, sample in enumerate(x):
+                rows.append(infer(sample[None]))
+                if progress:
+                    progress(i + 1)
         return np.concatenate(rows)
+
+    @contextlib.contextmanager
+    def _inference(self, on: Where) -> Iterator[Callable[[Array], Array]]:
+        if on == "host":
+            yield self._on_host
+        elif on == "emulator":
+            yield functools.partial(on_machine, self, self.machine)
+        else:
+            with (
+                linked_for_qemu(self) as linked,
+                contextlib.closing(open_machine(linked.image, "qemu")) as machine,
+            ):
+                yield functools.partial(on_machine, linked, machine)
 
     def _on_host(self, sample: Array) -> Array:
         return self.host.run({self.graph.inputs[0]: sample})[self.graph.outputs[0]]
 
     def reference(self, x: Array) -> Array:
         """The numpy reference's first output for N samples."""
-        return run(self.graph, np.asarray(x))
+        return run(self.graph, self.samples(x))
 
     def profile(self) -> dict[str, Any]:
         """What the shipped ELF needs and does: see `profile.py`."""
@@ -112,7 +125,30 @@ class Firmware:
         """Compare reference, host C and emulated core: see `validate.py`."""
         from lilliput.validate import validate
 
-        return validate(self, x, **options)
+        return validate(self, self.samples(x), **options)
+
+
+@contextlib.contextmanager
+def linked_for_qemu(firmware: Firmware) -> Iterator[Firmware]:
+    """The same firmware at the addresses of QEMU's board, where these are not the target's own."""
+    core = firmware.target
+    if core.qemu is None:
+        raise UserError(f"QEMU has no board with a {core.name}; run it on the emulator or on the host")
+    if (firmware.image.flash_region, firmware.image.ram_region) == (core.qemu.flash, core.qemu.ram):
+        yield firmware
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        image = build_firmware(
+            [firmware.folder / f"{firmware.name}.c"],
+            Path(folder) / f"{firmware.name}.elf",
+            core,
+            prefix=firmware.name,
+            compiler=firmware.compiler,
+            optimize=firmware.optimize,
+            flash=core.qemu.flash,
+            ram=core.qemu.ram,
+        )
+        yield replace(firmware, image=image)
 
 
 def on_machine(firmware: Firmware, machine: Machine, sample: Array) -> Array:
@@ -309,7 +345,7 @@ def write_files(
 def open_build(folder: Path | str) -> Firmware:
     """The firmware in a build folder, from its graph and lilliput.json; its C must be what this version writes."""
     folder = Path(folder)
-    facts = _facts(folder)
+    facts = read_facts(folder)
     name, optimize = facts["name"], facts["optimize"]
     graph = store.load(folder / f"{name}.lil")
     core = load_target(facts["target"])
@@ -319,7 +355,7 @@ def open_build(folder: Path | str) -> Firmware:
             f"'{folder}': lilliput.json tells of {len(facts['kernels'])} layers in {facts['arena']} bytes, its graph "
             f"has {len(planned.steps)} in {planned.arena}; compile the model again"
         )
-    source, header = (_read(folder / f"{name}.{ending}") for ending in ("c", "h"))
+    source, header = (read_text(folder / f"{name}.{ending}") for ending in ("c", "h"))
     functions = emitter.layer_names(planned, name), emitter.inputs_of(planned, name)
     emitted = emitter.Emitted(name, source, header, *functions)
     if f"#define {name.upper()}_ARENA_SIZE {planned.arena}u" not in header:
@@ -343,38 +379,6 @@ def _as_built(graph: Graph, core: Target, names: Sequence[str], folder: Path) ->
         )
 
     return plan(graph, core.isa, pick=same)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read '{path}': {error}") from error
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    """What lilliput.json says, believed only as far as it makes sense: its compiler is a program that will run."""
-    try:
-        facts = dict(json.loads(_read(folder / "lilliput.json")))
-        literals.identifier(facts["name"])
-        for key, fits in FACTS.items():
-            if not fits(facts[key]):
-                raise ValueError(f"{key} is {facts[key]!r}")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"'{folder}' is not a build folder: lilliput.json is not readable ({error})"
-        ) from error
-    return facts
-
-
-FACTS: Mapping[str, Callable[[Any], bool]] = {
-    "target": lambda v: isinstance(v, str),
-    "compiler": lambda v: isinstance(v, str) and re.fullmatch(r"zig|(gcc|clang)(-[0-9]+)?", v) is not None,
-    "optimize": lambda v: v in ("speed", "size"),
-    "version": lambda v: isinstance(v, str),
-    "kernels": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
-    "arena": lambda v: isinstance(v, int),
-}
 
 
 def with_compiler(firmware: Firmware, compiler: str, folder: Path) -> Firmware:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lilliput.data.arrays import read_npz
-from lilliput.data.preprocess import Preprocess
+from lilliput.data.preprocess import preprocessed
 from lilliput.errors import UserError
 from lilliput.evaluate import as_input
 from lilliput.files import replacing
@@ -63,7 +63,7 @@ def pixels(x: Array, graph: Graph, source: str) -> Array:
             f"'{source}': x is of type uint8, and the model does not say how bytes become its input; "
             f"give {graph.tensors[graph.inputs[0]].dtype} or float"
         )
-    return Preprocess.from_json(graph.meta["preprocess"]).apply(x)
+    return preprocessed(graph, x)
 
 
 def _names(arrays: dict[str, Array]) -> str:

@@ -14,7 +14,7 @@ from lilliput.evaluate import run, step_through
 from lilliput.examples import float_graph
 from lilliput.graph import Array, Shape
 from lilliput.importers.tflite import load_tflite
-from lilliput.importers.torch import load_torch
+from lilliput.loading import load
 from lilliput.op import Example
 from lilliput.ops.extremum import Maximum, Minimum
 from lilliput.plan import plan
@@ -109,7 +109,7 @@ def bounded() -> tuple[nn.Module, torch.Tensor]:
 
 def test_torch_modules_compute_the_same() -> None:
     module, x = bounded()
-    graph = load_torch(module, x)
+    graph = load(module, x)
     assert [node.op.name for node in graph.nodes].count("maximum") == 1
     assert len(graph.nodes) == 4, "the ReLU was not fused"
     with torch.no_grad():
@@ -121,7 +121,7 @@ def test_torch_modules_compute_the_same() -> None:
 def test_quantized_operands_share_one_scale() -> None:
     module, _ = bounded()
     samples = torch.randn(16, 3, 8, 7)
-    graph = load_torch(module, samples[:1])
+    graph = load(module, samples[:1])
     x = samples.permute(0, 2, 3, 1).numpy()
     int8_graph = quantize(graph, x)
     for site in int8_graph.sites():

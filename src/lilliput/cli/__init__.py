@@ -55,9 +55,11 @@ def system_message(error: OSError) -> str:
 def _by_the_user(error: BaseException) -> bool:
     """Whether Ctrl-C is behind an error that says how to go on (training that keeps its checkpoint)."""
     chain: BaseException | None = error
-    while chain is not None:
+    seen: set[int] = set()  # a chain may close on itself: `raise error from error`
+    while chain is not None and id(chain) not in seen:
         if isinstance(chain, KeyboardInterrupt):
             return True
+        seen.add(id(chain))
         chain = chain.__cause__ or chain.__context__
     return False
 

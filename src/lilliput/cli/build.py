@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -160,16 +159,14 @@ def run(
     """Run the firmware on samples."""
     from lilliput.cli.support import check_place, print_json, show
     from lilliput.console import progress
-    from lilliput.deploy import linked_for_qemu
     from lilliput.firmware import open_build
     from lilliput.npz import read_samples, write_npz
 
     check_place(output, "--output")
     firmware = open_build(folder)
     x = read_samples(input, firmware.graph)
-    ready = linked_for_qemu(firmware) if on is Place.qemu else nullcontext(firmware)
-    with progress(f"{firmware.name} on {on.value}", len(x), quiet=json) as done, ready as linked:
-        y = linked.run(x, on.value, done)
+    with progress(f"{firmware.name} on {on.value}", len(x), quiet=json) as done:
+        y = firmware.run(x, on.value, done)
     write_npz(output, y=y)
     facts = {
         "samples": len(x),

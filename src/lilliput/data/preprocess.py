@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.errors import UserError
+from lilliput.graph import Graph
 
 Array = NDArray[Any]
+WHOLE = 1e-6
+"""How far from a whole number a mean in grey levels may be, for it was divided by 255 and written down."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,26 @@ class Preprocess:
         if self.unit != 255.0 or len(set(self.mean)) != 1 or len(set(self.std)) != 1:
             return None
         level = 255 * self.mean[0]
-        if abs(level - round(level)) > 1e-6 or not 0 <= round(level) <= 255:
+        if abs(level - round(level)) > WHOLE or not 0 <= round(level) <= 255:
             return None
         return 1 / (255 * self.std[0]), round(level) - 128
+
+    def on_pixels(self) -> tuple[Preprocess, Array, Array]:
+        """What the input's quantization does of this, and (scale, offset) per channel that the network has to do.
+
+        With (base, scale, offset): apply(x) == base.apply(x) * scale + offset, in float64. For bytes, `base`
+        takes off the whole grey level nearest to all means: the integers are pixel - 128, and what remains
+        is small, so that rounding it into int8 weights shifts no sum. Nothing remains where `input_quant`
+        does it all, and of numbers: their channels differ in unit, and are scaled before they are quantized.
+        """
+        if self.unit != 255.0 or self.input_quant() is not None:
+            return self, np.ones(self.channels), np.zeros(self.channels)
+        mean, std = (np.broadcast_to(np.asarray(v, np.float64), self.channels) for v in (self.mean, self.std))
+        level = round(min(max(255 * float(mean.mean()), 0.0), 255.0))
+        base = Preprocess(self.height, self.width, self.channels, (level / 255,))
+        rest = level - 255 * mean
+        # The tolerance of `input_quant`: a mean that was written as k / 255 is that grey level.
+        return base, 1 / std, np.where(np.abs(rest) <= WHOLE, 0.0, rest / (255 * std))
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -80,6 +100,20 @@ class Preprocess:
             return cls(*size, mean, std, float(record["unit"]))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"preprocess: the record {record!r} is not one of ours ({error})") from error
+
+
+def preprocessed(graph: Graph, x: Array) -> Array:
+    """uint8 pixels the way that was recorded with the model; what is no pixel, or has no record, as it is."""
+    if (
+        x.dtype != np.uint8
+        or "preprocess" not in graph.meta
+        or graph.tensors[graph.inputs[0]].dtype == "uint8"
+    ):
+        return x
+    record = Preprocess.from_json(graph.meta["preprocess"])
+    if [d for d in x.shape[1:] if d != 1] == [d for d in record.shape if d != 1]:
+        x = x.reshape(len(x), *record.shape)
+    return record.apply(x)
 
 
 def fit_preprocess(

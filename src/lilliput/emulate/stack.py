@@ -65,8 +65,26 @@ def _frame(image: Image, function: Symbol) -> _Frame:
         if len(depths) > _MOST_DEPTHS:
             raise CheckError(f"'{image.elf.name}': the stack grows in a loop in {image.describe(address)}")
         taken = _step(image, index.get(address), address, state)
+        if taken.indirect:
+            return _whole(image, function)
         frame.deepest = max(frame.deepest, taken.state.depth)
         waiting += _successors(image, function, index[address], taken, frame)
+    return frame
+
+
+def _whole(image: Image, function: Symbol) -> _Frame:
+    """A bound for a function that jumps through a table, as compilers' soft-float helpers do: all its frames together.
+
+    Paths are not followed: each instruction that takes stack counts once, and calls are made at that depth.
+    """
+    frame, entries, callees = _Frame(), _entries(image), []
+    for one in instructions(image, function):
+        taken = _step(image, one, one.address, State(0))
+        frame.deepest += max(taken.state.depth, 0)
+        callees += [entries[to] for to in (taken.call, taken.jump) if to in entries]
+    for callee in callees:
+        if callee != function.name:
+            frame.add_call(callee, frame.deepest)
     return frame
 
 
@@ -88,10 +106,8 @@ def _step(image: Image, instruction: Instruction | None, address: int, state: St
         raise CheckError(
             f"'{image.elf.name}': cannot follow the stack pointer in {where}: {instruction}"
         ) from error
-    if taken.indirect:
-        raise CheckError(
-            f"'{image.elf.name}': an indirect call or jump has no stack bound: {instruction} in {where}"
-        )
+    if taken.indirect and taken.falls:
+        raise CheckError(f"'{image.elf.name}': an indirect call has no stack bound: {instruction} in {where}")
     return taken
 
 

@@ -2,6 +2,7 @@
 
 from lilliput.ops import binary as binary
 from lilliput.ops import conv as conv
+from lilliput.ops import extremum as extremum
 from lilliput.ops import norm as norm
 from lilliput.ops import pool as pool
 from lilliput.ops import reduce as reduce

@@ -121,13 +121,100 @@ def _scaled(site: Site, node: Node, scale: Array, offset: Array) -> tuple[dict[s
     along[axis] = channels
     w = (weights.data.astype(np.float64) * scale.reshape(along)).astype(np.float32)
     b = (bias.data.astype(np.float64) * scale + offset).astype(np.float32)
+    return _with_constants(site, node, w, b)
+
+
+def _with_constants(site: Site, node: Node, w: Array, b: Array) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The node's inputs with other weights and bias, under names of their own: others may share the old ones."""
+    ((weights, _),) = site.op.weights.items()
+    assert site.op.bias is not None
     inputs = list(node.inputs)
     tensors = {}
-    for i, t, data in ((index, weights, w), (bias_index, bias, b)):
-        name = f"{t.name}.{node.outputs[0]}"  # of this node alone: others may share what is folded here
-        tensors[name] = replace(t, name=name, data=data)
+    for i, data in ((weights, w), (site.op.bias, b)):
+        name = f"{inputs[i]}.{node.outputs[0]}"
+        tensors[name] = replace(site.ins[i], name=name, data=data)
         inputs[i] = name
     return tensors, tuple(inputs)
+
+
+def fold_affine_forward(graph: Graph) -> Graph:
+    """A per-channel scale and offset goes into the weights and bias of the operator after it, where that is exact.
+
+    Not part of `simplify`: channels that differ much in scale would share the int8 steps of one filter.
+    """
+    changed = True
+    while changed:
+        changed = False
+        for node in graph.nodes:
+            site = graph.site(node)
+            affine, path = site.op.as_affine(site), _path_to_reader(graph, node)
+            if affine is None or not path:
+                continue
+            reader = graph.site(path[-1])
+            constants = _absorbed(reader, *affine, channels=site.x.shape[-1])
+            if constants is None:
+                continue
+            tensors, inputs = _with_constants(reader, path[-1], *constants)
+            path[-1] = replace(path[-1], inputs=inputs)
+            path[0] = replace(path[0], inputs=(node.inputs[0], *path[0].inputs[1:]))
+            new = {n.outputs[0]: n for n in path}
+            nodes = [new.get(n.outputs[0], n) for n in graph.nodes if n is not node]
+            graph = graph.with_nodes(nodes, tensors)
+            changed = True
+            break
+    return graph
+
+
+def _path_to_reader(graph: Graph, node: Node) -> list[Node]:
+    """The views behind a node and the operator that reads through them; empty where others read there as well."""
+    consumers, path = graph.consumers(), [node]
+    while len(path) == 1 or path[-1].op.view:
+        name = path[-1].outputs[0]
+        readers = consumers[name]
+        if name in graph.outputs or len(readers) != 1 or readers[0].inputs.count(name) != 1:
+            return []
+        if readers[0].inputs[0] != name:
+            return []
+        path.append(readers[0])
+    return path[1:]
+
+
+def _absorbed(site: Site, scale: Array, offset: Array, channels: int) -> tuple[Array, Array] | None:
+    """Weights and bias that give of x what the present ones give of x * scale + offset; None where none do.
+
+    Operators that fold affines are linear, and the last axis of their weights counts the input channels of
+    a group, or is the channel axis itself where every channel has its own. Zeros of a padding stay zeros, so an
+    offset cannot go through it.
+    """
+    op, features = site.op, site.x.shape[-1]
+    if not op.folds_affine or op.bias is None or site.integer or features % channels:
+        return None
+    ((index, axis),) = op.weights.items()
+    w, b = site.ins[index].data, site.ins[op.bias].data
+    if w is None or b is None:
+        return None
+    if op.folds_pad and np.any(cast(Any, op).padding) and offset.any():
+        return None
+    # Elements keep their order in a view: feature i belongs to channel i modulo their number.
+    a, c = (
+        np.tile(np.broadcast_to(v, channels).astype(np.float64), features // channels)
+        for v in (scale, offset)
+    )
+    w = w.astype(np.float64)
+    a, c = (_along_weights(v, w.shape, axis) for v in (a, c))
+    others = tuple(i for i in range(w.ndim) if i != axis)
+    return (w * a).astype(np.float32), (b + (w * c).sum(axis=others)).astype(np.float32)
+
+
+def _along_weights(values: Array, shape: tuple[int, ...], axis: int) -> Array:
+    """One value per input channel, laid out to be multiplied with weights of `shape`."""
+    if axis == len(shape) - 1:  # every input channel has its own results
+        return np.repeat(values, shape[axis] // len(values))
+    groups = len(values) // shape[-1]
+    rows = np.repeat(values.reshape(groups, shape[-1]), shape[axis] // groups, axis=0)
+    layout = [1] * len(shape)
+    layout[axis], layout[-1] = rows.shape
+    return rows.reshape(layout)
 
 
 def fold_padding(graph: Graph) -> Graph:

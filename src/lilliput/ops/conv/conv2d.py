@@ -80,14 +80,19 @@ class Conv2d(Op):
 
         return learn.conv2d(self, *xs)
 
+    def pointwise(self, site: Site) -> bool:
+        """Every pixel is computed from the one at its place."""
+        kernel = site.ins[1].shape[1:3]
+        return (*kernel, self.stride, self.padding) == (1, 1, (1, 1), ((0, 0), (0, 0)))
+
     def geometry(self, site: Site) -> common.Geometry:
-        kh, kw = site.ins[1].shape[1:3]
-        if (kh, kw, self.stride, self.padding) == (1, 1, (1, 1), ((0, 0), (0, 0))):
+        if self.pointwise(site):
             return common.one_long_row(site)
+        kh, kw = site.ins[1].shape[1:3]
         return common.geometry(site, self, (kh, kw))
 
     def rows(self, site: Site) -> Rows:
-        if self.geometry(site) == common.one_long_row(site):
+        if self.pointwise(site):
             return Rows(1, site.x.nbytes, 1, site.y.nbytes)
         return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
 
@@ -134,3 +139,7 @@ class Conv2d(Op):
         )
         yield case((1, 1, 1, 17), (4, 1, 1, 17), "a single pixel", clamp=(0.0, 6.0))
         yield case((1, 4, 4, 3), (3, 2, 2, 3), "even window", clamp=(0.0, float("inf")))
+        above = ((1, 0), (0, 0))
+        yield case(
+            (1, 1, 5, 3), (4, 1, 1, 3), "one row that lies in the padding", stride=(2, 1), padding=above
+        )
