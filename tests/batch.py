@@ -177,5 +177,5 @@ def core_batch(
         )
         check_instructions(image, target)
         machine = open_machine(image, emulator)
-    assert machine.selftest() == 0, f"a self-test failed on {target.name}"
+        assert machine.selftest() == 0, f"a self-test failed on {target.name}"
     return CoreBatch(cases, emitted, machine)

@@ -16,6 +16,8 @@ from lilliput.toolchain import find_compiler
 
 M4 = load_target("cortex-m4")
 
+pytestmark = pytest.mark.slow
+
 
 def write_model(folder: Path, body: str, arena: int = 64, name: str = "m") -> Path:
     """A model `m` with the given C body; gives its .c file."""

@@ -22,6 +22,8 @@ from lilliput.ops.conv import Conv2d, Linear
 from lilliput.ops.shape import Reshape
 from small_graphs import RELU, SAME, Builder
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = 12
 
 

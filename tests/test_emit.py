@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lilliput.build import build_host
+from lilliput.deploy import identifier_of
 from lilliput.emit import Emitted, Golden, emit, literals, random_inputs
 from lilliput.errors import UserError
 from lilliput.evaluate import step_through
@@ -221,6 +222,11 @@ def test_the_header_is_cpp(planned: Plan, tmp_path: Path) -> None:
     assert b"net_run" in (tmp_path / "use.o").read_bytes(), "C linkage: the name is not mangled"
 
 
+def test_only_the_header_of_a_float_model_tells_of_contraction(planned: Plan) -> None:
+    assert "-ffp-contract=off" in emit(plan(small_cnn()), "net").header
+    assert "-ffp-contract" not in emit(planned, "net").header
+
+
 # --- what comes from files ---
 
 LABELS = [
@@ -297,8 +303,36 @@ def test_model_names_are_refused(name: str, planned: Plan) -> None:
         emit(planned, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("stdint", "hide the standard <stdint.h>"),
+        ("String", "hide the standard <string.h>"),
+        ("math", "hide the standard <math.h>"),
+        ("test", "CMake keeps the target 'test'"),
+        ("ALL_BUILD", "CMake keeps the target 'ALL_BUILD'"),
+        ("rebuild_cache", "CMake keeps the target 'rebuild_cache'"),
+        ("lilliput", "Lilliput's own names"),
+    ],
+)
+def test_names_that_others_need_are_refused(name: str, reason: str, planned: Plan) -> None:
+    with pytest.raises(UserError, match="cannot be the model's name") as caught:
+        emit(planned, name)
+    assert reason in str(caught.value)
+    assert "--name" in str(caught.value)
+
+
+def test_names_made_from_those_of_files_are_good() -> None:
+    made = {
+        text: identifier_of(text)
+        for text in ("test", "String", "int", "lilliput", "9", "_", "my net", "x" * 40)
+    }
+    assert all(literals.identifier(name) == name for name in made.values())
+    assert (made["test"], made["my net"], made["_"]) == ("model_test", "my_net", "model")
+
+
 def test_model_names_are_taken() -> None:
-    for name in ("a", "Net_2", "x" * 31, "interrupt"):
+    for name in ("a", "Net_2", "x" * 31, "interrupt", "strings", "tests", "math_model"):
         assert literals.identifier(name) == name
 
 

@@ -17,6 +17,8 @@ from lilliput.errors import CheckError, UserError
 from lilliput.image import Image
 from lilliput.target import load_target, target_names
 
+pytestmark = pytest.mark.slow
+
 ALL_CORES = target_names()
 CONDITIONAL = re.compile(r"(eq|ne|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)(\.w)?$")
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from lilliput import load, store
 from lilliput.errors import CheckError, UserError
 from lilliput.firmware import compile
 from lilliput.graph import Graph
+from lilliput.toolchain import find_compiler, run_compiler
 from small_graphs import Builder, int8
 
 Capture = pytest.CaptureFixture[str]
@@ -178,6 +180,40 @@ def test_a_failed_compile_leaves_the_old_build(made: Path, tmp_path: Path, capfd
     assert {name: (tmp_path / "build" / name).read_bytes() for name in files(tmp_path / "build")} == before
 
 
+BROKEN_COMPILER = """#!/bin/sh
+case "$*" in *--version*) echo "broken 1.0"; exit 0;; esac
+echo "internal compiler error: out of ideas" >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize("chained", [False, True], ids=["as it is", "caused by itself"])
+def test_a_compiler_that_fails(
+    made: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, chained: bool
+) -> None:
+    """The walk along an error's causes ends, also where a cause is the error itself."""
+    program = tmp_path / "arm-none-eabi-gcc"
+    program.write_text(BROKEN_COMPILER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    find_compiler.cache_clear()
+    monkeypatch.setattr("lilliput.build.run_compiler", raising_itself if chained else run_compiler)
+    out = tmp_path / "out"
+    try:
+        outcome = lilliput(capfd, "compile", made / "small.lil", "--compiler", "gcc", "-o", out)
+    finally:
+        find_compiler.cache_clear()
+    refused(outcome, "internal compiler error: out of ideas", "building")
+    assert not out.exists()
+
+
+def raising_itself(*arguments: Any) -> None:
+    try:
+        run_compiler(*arguments)
+    except UserError as error:
+        raise error from error
+
+
 # Training data.
 
 PROJECT = """
@@ -291,12 +327,19 @@ def test_disk_full_by_its_own_error(
 ) -> None:
     import errno
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "y.npz")
+    result, replace, refusals = tmp_path / "y.npz", os.replace, []
 
-    monkeypatch.setattr("lilliput.npz.os.replace", full)
-    arguments = ["--input", made / "x.npz", "--output", tmp_path / "y.npz", "--on", "host"]
-    refused(lilliput(capfd, "run", made / "build", *arguments), "No space left", "Free some space")
+    def full(source: Path, place: Path) -> None:
+        if place == result:
+            refusals.append(source)
+            raise OSError(errno.ENOSPC, "No space left on device", str(place))
+        replace(source, place)
+
+    monkeypatch.setattr("lilliput.files.os.replace", full)
+    arguments = ["--input", made / "x.npz", "--output", result, "--on", "host"]
+    outcome = lilliput(capfd, "run", made / "build", *arguments)
+    refused(outcome, "y.npz", "No space left", "free some space")
+    assert len(refusals) == 1
     assert files(tmp_path) == set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,8 +15,13 @@ from hypothesis import strategies as st
 
 from lilliput import fixed
 from lilliput.build import build_host
-from lilliput.graph import Quant
+from lilliput.emit import emit
+from lilliput.evaluate import step_through
+from lilliput.graph import Graph, Node, Quant, Tensor, verify
+from lilliput.host import HostModel, build_library
 from lilliput.ops.conv.channels import Channels
+from lilliput.ops.requantize import Quantize
+from lilliput.plan import plan
 
 C = Path(__file__).parents[1] / "src/lilliput/c"
 LEAST, MOST = -(2**31), 2**31 - 1
@@ -234,3 +240,28 @@ def test_finish_adds_the_zero_point_before_the_clamp() -> None:
         6,
         10,
     ]  # the high multiply rounds halves up
+
+
+def test_finish_wraps_as_the_c_does() -> None:
+    m, shift = fixed.multiplier(1 - 2.0**-28)
+    most = 2**31 - 1
+    found = fixed.finish(np.array([most, most + 1, -most, -most - 2]), m, shift, 100, (-128, 127), "int8")
+    # most + 100 wraps to the least integers; most + 1 is one already, and -most - 2 is the greatest.
+    assert found.tolist() == [-128, -128, -128, -128]
+    quarter = fixed.multiplier(2.0**-26)
+    acc = np.array([most, most + 1, -most - 1, -most - 2])
+    assert fixed.finish(acc, *quarter, 0, (-128, 127), "int8").tolist() == [32, -32, -32, 32]
+
+
+def test_nan_becomes_the_zero_point_in_numpy_and_in_c() -> None:
+    quant = Quant.per_tensor(1e-3, -3)
+    x = np.array([[np.nan, np.inf, -np.inf, 1e38, -1e38, 0.0, -np.nan]], np.float32)
+    tensors = {"x": Tensor("x", x.shape), "y": Tensor("y", x.shape, "int8", quant)}
+    planned = plan(verify(Graph(("x",), ("y",), (Node(Quantize(), ("x",), ("y",)),), tensors)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected = step_through(planned.graph, {"x": x})["y"]
+    assert expected.tolist() == [[-3, 127, -128, 127, -128, -3, -3]]
+    emitted = emit(planned, "net")
+    model = HostModel(planned, "net", build_library([emitted]), emitted.layers)
+    assert np.array_equal(model.run({"x": x})["y"], expected)

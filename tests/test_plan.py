@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batch import Case, host_differences, host_models
 from lilliput.errors import UserError
-from lilliput.graph import Graph
+from lilliput.graph import Graph, Node, Tensor, verify
 from lilliput.op import simplest
 from lilliput.ops.binary import Add, Mul
 from lilliput.ops.conv import Conv2d, Linear
@@ -285,3 +285,44 @@ def test_scratch_is_counted_and_apart() -> None:
     scratch = [b for b, _ in p.buffers if b.kind == "scratch"]
     assert sum(step.kernel.scratch(step.site) > 0 for step in p.steps) == len(scratch) > 0
     assert_sound(p)
+
+
+# What no memory can be planned for.
+
+
+def test_a_view_of_a_constant_is_refused() -> None:
+    b = Builder()
+    x = b.input(1, 4)
+    view = b.add(Reshape((2, 2)), b.add(Reshape((1, 4)), b.constant([1, 2, 3, 4], "table")))
+    with pytest.raises(UserError, match=f"output '{view}' is a view of the constant 'table'.*Take it out"):
+        plan(b.graph(b.add(Sigmoid(), x), view))
+    b.add(Add(), x, "y0")
+    with pytest.raises(UserError, match=r"'y0' is a view \(reshape\) of the constant 'table'; store"):
+        plan(b.graph("y3"))
+
+
+def test_a_constant_output_is_refused() -> None:
+    b = Builder()
+    sigmoid = b.add(Sigmoid(), b.input(1, 4))
+    with pytest.raises(UserError, match=r"output 'table' is a constant.*Take it out"):
+        plan(b.graph(sigmoid, b.constant([1.0], "table")))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool"])
+@pytest.mark.parametrize("where", ["input", "intermediate result", "output"])
+def test_types_that_firmware_lacks_are_named(dtype: str, where: str) -> None:
+    types = ["float32", "float32", "float32"]
+    types[("input", "intermediate result", "output").index(where)] = dtype
+    tensors = {name: Tensor(name, (1, 4), t) for name, t in zip("abc", types, strict=True)}
+    nodes = (Node(Sigmoid(), ("a",), ("b",)), Node(Sigmoid(), ("b",), ("c",)))
+    graph = Graph(("a",), ("c",), nodes, tensors)
+    name = next(n for n, t in tensors.items() if t.dtype == dtype)
+    with pytest.raises(UserError, match=f"{where} '{name}' has the type {dtype}; .*float32 or int32"):
+        plan(graph)
+
+
+def test_a_view_alone_of_a_type_that_firmware_lacks() -> None:
+    tensors = {"a": Tensor("a", (1, 4), "int64"), "b": Tensor("b", (4,), "int64")}
+    graph = verify(Graph(("a",), ("b",), (Node(Reshape((4,)), ("a",), ("b",)),), tensors))
+    with pytest.raises(UserError, match="input 'a' has the type int64"):
+        plan(graph)

@@ -42,6 +42,8 @@ LAYERS = {
     "flat": lambda: nn.Sequential(nn.Flatten(), nn.Linear(H * W * C, 12), nn.Unflatten(1, (12, 1, 1))),
 }
 
+pytestmark = pytest.mark.slow
+
 
 def network(first: str) -> nn.Module:
     """The first layer, a ReLU, another layer, four classes; always the same weights."""

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from rich.console import Console
 
 from lilliput.errors import UserError
-
-torch = pytest.importorskip("torch")
-from rich.console import Console  # noqa: E402
-
-from lilliput.train import (  # noqa: E402
+from lilliput.train import (
     InterruptedTrainingError,
     Project,
     TrainingProgress,
@@ -22,8 +21,8 @@ from lilliput.train import (  # noqa: E402
     parse_project,
     train_project,
 )
-from lilliput.train.loop import evaluate  # noqa: E402
-from lilliput.train.recipes import demo  # noqa: E402
+from lilliput.train.loop import evaluate
+from lilliput.train.recipes import demo
 
 # One thread: tests run side by side, and these networks are too small for two.
 torch.set_num_threads(1)
@@ -31,6 +30,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 # --- the file ---
+
+pytestmark = pytest.mark.slow
 
 
 def test_example_is_the_demo() -> None:
@@ -169,7 +170,6 @@ def test_other_importances(tmp_path: Path, importance: str) -> None:
 
 
 def test_folder_project_with_a_bad_picture(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
     for part in ("train", "test"):
         for index, label in enumerate(("dark", "light")):
@@ -177,7 +177,7 @@ def test_folder_project_with_a_bad_picture(tmp_path: Path) -> None:
             folder.mkdir(parents=True)
             for number in range(8):
                 pixels = rng.integers(120 * index, 120 * index + 100, (6, 6, 3)).astype(np.uint8)
-                image.fromarray(pixels).save(folder / f"{number}.png")
+                Image.fromarray(pixels).save(folder / f"{number}.png")
     (tmp_path / "train/dark/0.png").write_bytes(b"broken")
     text = (
         '[data]\nformat = "folder"\npath = "."\nvalidation = 0.2\n{skip}'

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lilliput.errors import UserError
 from lilliput.graph import Graph
 from lilliput.op import Kernel, Op, Site
 from lilliput.plan import Buffer, Plan, Step
@@ -293,7 +294,7 @@ def test_write_leaves_the_page_and_nothing_else(report: Report, html: str, tmp_p
 
 def test_failed_write_keeps_the_old_page(tmp_path: Path) -> None:
     (tmp_path / "report.html" / "inside").mkdir(parents=True)  # a folder cannot be replaced by a file
-    with pytest.raises(OSError, match=r"report\.html"):
+    with pytest.raises(UserError, match=r"report\.html"):
         write_html(Report("t", "m", "v", "core"), tmp_path / "report.html")
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 

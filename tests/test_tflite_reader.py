@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,10 @@ from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as sch
 from lilliput.errors import UserError
 from lilliput.importers import tflite_schema
 from lilliput.importers.tflite_reader import read_tflite
+from shared import shared
 from tflite_builder import Model, pack, small_model
 from tflm import Tflm, run_all_tensors
 
-SHARED = Path(__file__).parents[1] / "../shared"
 TAIL = {"AVERAGE_POOL_2D": 1, "RESHAPE": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
 REFERENCE = {
     "kws": ("kws_ref_model.tflite", {"CONV_2D": 5, "DEPTHWISE_CONV_2D": 4, **TAIL}, (1, 49, 10, 1)),
@@ -26,22 +24,11 @@ REFERENCE = {
 }
 
 
-def shared(path: str) -> Path:
-    """A file of the reference data; its absence fails in CI and skips elsewhere."""
-    found = SHARED / path
-    if not found.exists():
-        reason = f"the reference data {path} is not beside the repository"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 @pytest.mark.parametrize("name", REFERENCE)
 def test_reference_model_is_read(name: str) -> None:
     file, counts, shape = REFERENCE[name]
-    model = read_tflite(shared(f"models/{file}"))
-    refs = np.load(shared(f"refs/{name}.npz"))
+    model = read_tflite(shared("models", file))
+    refs = np.load(shared("refs", f"{name}.npz"))
     assert Counter(op.op for op in model.operators) == counts
     x, y = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
     assert x.shape == shape
@@ -65,8 +52,8 @@ def test_reference_model_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFERENCE)
 def test_oracle_reproduces_the_reference_outputs(name: str) -> None:
-    data = shared(f"models/{REFERENCE[name][0]}").read_bytes()
-    refs = np.load(shared(f"refs/{name}.npz"))
+    data = shared("models", REFERENCE[name][0]).read_bytes()
+    refs = np.load(shared("refs", f"{name}.npz"))
     model, oracle = read_tflite(data), Tflm(data)
     for x, expected in zip(refs["x"], refs["tflm_pip"], strict=True):
         tensors = oracle.run(x)
@@ -77,7 +64,7 @@ def test_oracle_reproduces_the_reference_outputs(name: str) -> None:
 @pytest.mark.parametrize("name", REFERENCE)
 def test_reader_agrees_with_the_generated_accessors(name: str) -> None:
     """Names, shapes, scales and constants against the schema's own Python code."""
-    assert_same_as_schema(shared(f"models/{REFERENCE[name][0]}").read_bytes())
+    assert_same_as_schema(shared("models", REFERENCE[name][0]).read_bytes())
 
 
 def test_small_model_agrees_with_the_generated_accessors() -> None:

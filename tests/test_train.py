@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from lilliput.data import Dataset, Split, fit_preprocess, stratified_split
 from lilliput.errors import UserError
-
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
-
-from lilliput.train import (  # noqa: E402
+from lilliput.files import write_bytes
+from lilliput.train import (
     Augment,
     InterruptedTrainingError,
     TrainConfig,
@@ -26,12 +25,12 @@ from lilliput.train import (  # noqa: E402
     evaluate,
     fit,
 )
-from lilliput.train.augment import augment  # noqa: E402
-from lilliput.train.checkpoint import load_checkpoint, write_atomically  # noqa: E402
-from lilliput.train.loop import CHECKPOINT, Epoch, steps_per_epoch, to_network  # noqa: E402
-from lilliput.train.losses import class_weights  # noqa: E402
-from lilliput.train.overhead import measure  # noqa: E402
-from lilliput.train.schedule import rate_factor  # noqa: E402
+from lilliput.train.augment import augment
+from lilliput.train.checkpoint import load_checkpoint
+from lilliput.train.loop import CHECKPOINT, Epoch, steps_per_epoch, to_network
+from lilliput.train.losses import class_weights
+from lilliput.train.overhead import measure
+from lilliput.train.schedule import rate_factor
 
 
 def clouds(count: int = 300, seed: int = 0) -> Split:
@@ -255,14 +254,14 @@ def test_damaged_checkpoint(tmp_path: Path) -> None:
 
 def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "sub" / "a.bin"
-    write_atomically(file, b"old")
+    write_bytes(file, b"old")
 
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="No space left"):
-        write_atomically(file, b"new")
+        write_bytes(file, b"new")
     assert file.read_bytes() == b"old"
     assert [path.name for path in file.parent.iterdir()] == ["a.bin"]
 

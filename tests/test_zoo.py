@@ -6,14 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch import nn
 
 from lilliput import zoo
+from lilliput.compress.prune import model_size, prune_channels
 from lilliput.errors import UserError
-
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
-
-from lilliput.compress.prune import model_size, prune_channels  # noqa: E402
 
 SHAPES = [(28, 28, 1), (5, 7, 3), (1, 1, 6), (49, 10, 1), (96, 96, 3)]
 #: All that an importer has to know to read the zoo.

@@ -91,8 +91,6 @@ def build_firmware(
         f"-DLILLIPUT_ARENA_SIZE={prefix.upper()}_ARENA_SIZE",
         f"-DLILLIPUT_ARENA_ALIGN={prefix.upper()}_ARENA_ALIGN",
     ]
-    folders = sorted({path.resolve().parent for path in sources})
-    model_flags += [f"-I{folder}" for folder in folders]
     with_model = [_FIRMWARE_C / "arena.c", *(path.resolve() for path in sources)]
     script = _script(flash, ram, prefix, keep)
     made = _link(tool, target, with_model, [*flags, *model_flags], script, f"'{prefix}' on {target.name}")
@@ -181,7 +179,10 @@ def _link(
     script: str,
     what: str,
 ) -> Path:
-    """Compile and link `sources` with the start-up and the harness; gives the ELF in the cache."""
+    """Compile and link `sources` with the start-up and the harness; gives the ELF in the cache.
+
+    Nothing in it tells the folder of the sources: the same model is the same file, wherever it is built.
+    """
     ours = [_FIRMWARE_C / _STARTUP[target.arch], _FIRMWARE_C / "harness.c"]
     if not tool.is_zig:
         ours.append(_FIRMWARE_C / "memory.c")
@@ -193,7 +194,9 @@ def _link(
         script_file = made.with_suffix(".ld")
         script_file.write_text(script, encoding="utf-8")
         names = [str(path) for path in everything]
-        arguments = [*flags, f"-Wl,-T,{script_file}", "-o", str(made), *names, *libraries]
+        folders = sorted({path.parent for path in sources})
+        places = [flag for f in folders for flag in (f"-I{f}", f"-ffile-prefix-map={f}=.")]
+        arguments = [*flags, *places, f"-Wl,-T,{script_file}", "-o", str(made), *names, *libraries]
         try:
             run_compiler(tool, arguments, f"building {what}")
         except UserError as error:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,10 +14,11 @@ import numpy as np
 
 from lilliput.boards import boards as ranking
 from lilliput.data.preprocess import Preprocess
+from lilliput.emit.literals import refusal
 from lilliput.emulate import open_machine
 from lilliput.errors import UserError
 from lilliput.evaluate import run
-from lilliput.firmware import Firmware, Progress, compile, on_machine, open_build
+from lilliput.firmware import Firmware, Progress, on_machine, open_build
 from lilliput.graph import Array, Graph, Quant
 from lilliput.quantize import calibrate, quantize
 from lilliput.quantize.calibrate import METHODS, Method
@@ -77,37 +76,14 @@ def real_outputs(graph: Graph, y: Array) -> Array:
 
 
 def identifier_of(text: str) -> str:
-    """A C name made of any: letters, digits and underscores."""
+    """A model's name made of any text: letters, digits and underscores, and no name that is taken."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
-    return (name if name[:1].isalpha() else f"model_{name}".rstrip("_"))[:31]
-
-
-def compile_into(folder: Path, graph: Graph, target: str, *, name: str, **options: Any) -> Firmware:
-    """`compile` into a folder beside, moved to `folder` file by file only when all is well."""
-    _possible(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        compile(graph, target, name=name, out=scratch, **options)
-        folder.mkdir(exist_ok=True)
-        for made in sorted(Path(scratch).iterdir()):
-            os.replace(made, folder / made.name)
-    return open_build(folder)
-
-
-def _possible(folder: Path) -> None:
-    for place in (folder, *folder.parents):
-        if place.exists():
-            if not place.is_dir():
-                raise UserError(f"cannot write to '{folder}': '{place}' is a file; choose another folder")
-            if not os.access(place, os.W_OK):
-                raise UserError(
-                    f"cannot write to '{folder}': no permission in '{place}'; choose another folder"
-                )
-            return
+    name = (name if name[:1].isalpha() else f"model_{name}".rstrip("_"))[:31]
+    return f"model_{name}" if refusal(name) else name
 
 
 def run_on_core(firmware: Firmware, x: Array, jobs: int = 2, progress: Progress | None = None) -> Array:
-    """The outputs of the emulated core for N samples, on `jobs` machines at once; equal to one machine's."""
+    """The first output of the emulated core for N samples, on `jobs` machines at once; equal to one machine's."""
     x = firmware.samples(x)
     results: list[Array | None] = [None] * len(x)
     done: list[int] = []
@@ -118,7 +94,7 @@ def run_on_core(firmware: Firmware, x: Array, jobs: int = 2, progress: Progress 
         for i in range(first, len(x), jobs):
             if stopped:
                 return
-            results[i] = on_machine(firmware, machine, x[i : i + 1])
+            results[i] = on_machine(firmware, machine, x[i : i + 1])[firmware.graph.outputs[0]]
             done.append(i)
             if progress:
                 progress(len(done))

@@ -22,7 +22,6 @@ from lilliput.deploy import (
     Proof,
     Quantized,
     build_mark,
-    compile_into,
     identifier_of,
     prove,
     quantize_best,
@@ -32,7 +31,7 @@ from lilliput.deploy import (
 from lilliput.errors import CheckError
 from lilliput.evaluate import as_input
 from lilliput.files import write_text
-from lilliput.firmware import Firmware
+from lilliput.firmware import Firmware, compile
 from lilliput.graph import Array, Graph
 from lilliput.loading import load
 from lilliput.npz import write_npz
@@ -196,11 +195,11 @@ def _deploy(trained: Trained, report: Report, settings: Settings, facts: dict[st
     console.print(terminal.quantization_view(rows))
     name, target = firmware_name(project), project.compile.target
     with status(f"compiling for {target} …"):
-        firmware = compile_into(settings.out, quantized.graph, target, name=name)
+        firmware = compile(quantized.graph, target, name=name, out=settings.out)
     x = _device_input(firmware.graph, trained)
     write_npz(settings.out / "test.npz", x=x[:SHARED_SAMPLES], y=trained.result.split.test.y[:SHARED_SAMPLES])
     proof = _prove(firmware, x, settings)
-    report = replace(report, quantization=rows, validation=proof.verdict)  # type: ignore[arg-type]
+    report = replace(report, quantization=rows, validation=proof.verdict)  # type: ignore[arg-type]  # JSON of that form
     report = _measured(trained, firmware, proof, report, console, facts)
     profile: Any = firmware.profile()
     _heading(console, "Measured on the emulated core")
@@ -253,7 +252,7 @@ def _prove(firmware: Firmware, x: Array, settings: Settings) -> Proof:
     on_core = min(settings.on_core, len(x))
     with progress(f"on the emulated {firmware.target.name}", on_core) as done:
         proof = prove(firmware, x, on_core, done)
-    settings.console.print(terminal.validation_view(proof.verdict))  # type: ignore[arg-type]
+    settings.console.print(terminal.validation_view(proof.verdict))  # type: ignore[arg-type]  # JSON of that form
     return proof
 
 
@@ -300,7 +299,7 @@ def _before_pruning(
         samples = _calibration(trained)
         scored = quantize_best(whole, samples, samples[:1], lambda _: 0.0, method=quantized.method)
         name = firmware_name(trained.project)
-        before = compile_into(Path(folder) / "whole", scored.graph, after["target"], name=name).profile()
+        before = compile(scored.graph, after["target"], name=name, out=folder).profile()
     assert report.pruning is not None
     pruning = Pruning(_on_core(report.pruning.before, before), _on_core(report.pruning.after, after))
     _heading(settings.console, "What pruning saved")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -48,14 +48,23 @@ def _chunks(graph: Graph, x: Array) -> Iterable[Array]:
 
 def run(graph: Graph, x: Array, watch: Watch | None = None) -> Array:
     """The first output for N samples stacked along dimension 0; float samples are quantized for an int8 input."""
+    return outputs(graph, x, watch)[graph.outputs[0]]
+
+
+def outputs(graph: Graph, x: Array, watch: Watch | None = None) -> dict[str, Array]:
+    """Every output for N samples: name -> array with the samples along dimension 0."""
     name = graph.inputs[0]
     if len(graph.inputs) > 1:
         raise UserError(
             f"the model has {len(graph.inputs)} inputs ({', '.join(graph.inputs)}); samples are for models of one"
         )
-    x = as_input(graph, x)
-    parts = [step_through(graph, {name: chunk}, watch)[graph.outputs[0]] for chunk in _chunks(graph, x)]
-    return np.concatenate(parts)
+    parts = [step_through(graph, {name: chunk}, watch) for chunk in _chunks(graph, as_input(graph, x))]
+    return joined(graph, parts)
+
+
+def joined(graph: Graph, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The outputs of several runs as one array each; results without any axis get one."""
+    return {name: np.concatenate([np.atleast_1d(part[name]) for part in parts]) for name in graph.outputs}
 
 
 def all_tensors(graph: Graph, x: Array) -> dict[str, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,43 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # whatever hinders this was reported above
             beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A place to write files to; they move into `folder` when the block ends, and are gone when it fails.
+
+    Until then `folder` is as it was. Raises UserError when it cannot be written to.
+    """
+    try:
+        # Inside what exists of it: on the same disk, and nothing is made that a failure would leave behind.
+        scratch = tempfile.TemporaryDirectory(prefix=".lilliput.", dir=_existing(folder))
+    except OSError as error:
+        raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
+    with scratch as place:
+        yield Path(place)
+        made = sorted(Path(place).iterdir())
+        for file in made:  # before the first one moves: all or none
+            if (folder / file.name).is_dir():
+                raise UserError(
+                    f"cannot write '{folder / file.name}': it is a folder; choose another output folder"
+                )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in made:
+                os.replace(file, folder / file.name)
+        except OSError as error:
+            raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
+
+
+def _existing(folder: Path) -> Path:
+    """The innermost folder of a path that exists already; one that may be written to."""
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    if not place.is_dir():
+        raise UserError(f"cannot write to '{folder}': '{place}' is a file; choose another folder")
+    if not os.access(place, os.W_OK):
+        raise UserError(f"cannot write to '{folder}': no permission in '{place}'; choose another folder")
+    return place
 
 
 def write_text(path: Path, text: str) -> None:

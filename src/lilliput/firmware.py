@@ -21,9 +21,9 @@ from lilliput.emulate import Machine, open_machine, trace
 from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
-from lilliput.evaluate import as_input, run
+from lilliput.evaluate import as_input, joined, run
 from lilliput.facts import read_facts, read_text
-from lilliput.files import write_text
+from lilliput.files import staged, write_text
 from lilliput.graph import Array, Graph
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
@@ -87,16 +87,20 @@ class Firmware:
 
     def run(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> Array:
         """The first output for N samples; uint8 pixels and floats become what the device takes."""
+        return self.outputs(x, on, progress)[self.graph.outputs[0]]
+
+    def outputs(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> dict[str, Array]:
+        """Every output for N samples: name -> array with the samples along dimension 0."""
         x, rows = self.samples(x), []
         with self._inference(on) as infer:
             for i, sample in enumerate(x):
                 rows.append(infer(sample[None]))
                 if progress:
                     progress(i + 1)
-        return np.concatenate(rows)
+        return joined(self.graph, rows)
 
     @contextlib.contextmanager
-    def _inference(self, on: Where) -> Iterator[Callable[[Array], Array]]:
+    def _inference(self, on: Where) -> Iterator[Callable[[Array], dict[str, Array]]]:
         if on == "host":
             yield self._on_host
         elif on == "emulator":
@@ -108,8 +112,8 @@ class Firmware:
             ):
                 yield functools.partial(on_machine, linked, machine)
 
-    def _on_host(self, sample: Array) -> Array:
-        return self.host.run({self.graph.inputs[0]: sample})[self.graph.outputs[0]]
+    def _on_host(self, sample: Array) -> dict[str, Array]:
+        return self.host.run({self.graph.inputs[0]: sample})
 
     def reference(self, x: Array) -> Array:
         """The numpy reference's first output for N samples."""
@@ -125,7 +129,7 @@ class Firmware:
         """Compare reference, host C and emulated core: see `validate.py`."""
         from lilliput.validate import validate
 
-        return validate(self, self.samples(x), **options)
+        return validate(self, x, **options)
 
 
 @contextlib.contextmanager
@@ -151,14 +155,14 @@ def linked_for_qemu(firmware: Firmware) -> Iterator[Firmware]:
         yield replace(firmware, image=image)
 
 
-def on_machine(firmware: Firmware, machine: Machine, sample: Array) -> Array:
-    """One inference on an emulated core."""
+def on_machine(firmware: Firmware, machine: Machine, sample: Array) -> dict[str, Array]:
+    """The outputs of one inference on an emulated core."""
     feed(firmware, machine, {firmware.graph.inputs[0]: sample})
     arena = firmware.image.arena
     call = machine.call(f"{firmware.name}_run", arena.origin, arena.size)
     if call.result:
         raise CheckError(f"{firmware.name}_run returned {call.result} on {firmware.target.name}")
-    return tensor_on(firmware, machine, firmware.graph.outputs[0])
+    return {name: tensor_on(firmware, machine, name) for name in firmware.graph.outputs}
 
 
 def feed(firmware: Firmware, machine: Machine, values: Mapping[str, Array]) -> None:
@@ -220,8 +224,9 @@ def compile(
 ) -> Firmware:
     """Compile a graph for a core into the folder `out`.
 
-    A float graph is quantized when `calibration` samples are given, and stays float32 without. `golden` is the input of
-    the embedded self-test. Raises UserError when the model does not fit, naming the layer at the peak.
+    The folder changes only when all is well. A float graph is quantized when `calibration` samples are given, and stays
+    float32 without. `golden` is the input of the embedded self-test. Raises UserError when the model does not fit,
+    naming the layer at the peak.
     """
     if calibration is not None:
         graph = quantize(graph, calibration)
@@ -230,19 +235,10 @@ def compile(
     _fits_arena(planned, core, name)
     emitted = _emit(planned, name, golden)
     folder = Path(out)
-    try:
-        write_files(emitted, planned, core, folder, compiler, optimize)
-        return _build(name, planned, emitted, core, folder, compiler, optimize)
-    except BaseException:  # Ctrl-C too: a folder holds a model that was built, or none
-        for file in (*TEXTS, "{name}.lil", "{name}.elf"):
-            with contextlib.suppress(OSError):
-                (folder / file.format(name=name)).unlink()
-        with contextlib.suppress(OSError):  # others' files keep it
-            folder.rmdir()
-        raise
-
-
-TEXTS = ("{name}.c", "{name}.h", "CMakeLists.txt", "lilliput.json")
+    with staged(folder) as scratch:  # a folder holds a model that was built, the last one if need be, or none
+        write_files(emitted, planned, core, scratch, compiler, optimize)
+        made = _build(name, planned, emitted, core, scratch, compiler, optimize)
+    return replace(made, folder=folder, image=replace(made.image, elf=folder / made.image.elf.name))
 
 
 def _emit(planned: Plan, name: str, golden: Array | None) -> emitter.Emitted:
@@ -309,14 +305,16 @@ cmake_minimum_required(VERSION 3.13)
 project({name} C)
 add_library({name} STATIC {name}.c)
 target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
-set_target_properties({name} PROPERTIES C_STANDARD 99)
+set_target_properties({name} PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF)
+# Each product is rounded before it is added: without this some compilers fuse the two, and floats change.
+target_compile_options({name} PRIVATE -ffp-contract=off)
 """
 
 
 def write_files(
     emitted: emitter.Emitted, planned: Plan, core: Target, folder: Path, compiler: str, optimize: Optimize
 ) -> None:
-    """Write the build folder, each file whole or not at all."""
+    """Write what a build folder holds besides the ELF."""
     name = emitted.name
     facts = {
         "name": name,
@@ -327,18 +325,10 @@ def write_files(
         "kernels": [step.kernel.name for step in planned.steps],
         "arena": planned.arena,
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        contents = (
-            emitted.source,
-            emitted.header,
-            CMAKE.format(name=name),
-            json.dumps(facts, indent=1) + "\n",
-        )
-        for file, text in zip(TEXTS, contents, strict=True):
-            write_text(folder / file.format(name=name), text)
-    except OSError as error:
-        raise UserError(f"cannot write to '{folder}': {error.strerror or error}") from error
+    write_text(folder / f"{name}.c", emitted.source)
+    write_text(folder / f"{name}.h", emitted.header)
+    write_text(folder / "CMakeLists.txt", CMAKE.format(name=name))
+    write_text(folder / "lilliput.json", json.dumps(facts, indent=1) + "\n")
     store.save(planned.graph, folder / f"{name}.lil")
 
 
@@ -379,10 +369,3 @@ def _as_built(graph: Graph, core: Target, names: Sequence[str], folder: Path) ->
         )
 
     return plan(graph, core.isa, pick=same)
-
-
-def with_compiler(firmware: Firmware, compiler: str, folder: Path) -> Firmware:
-    """The same model built by another compiler, for cross-checks."""
-    built = replace(firmware, compiler=compiler, folder=folder)
-    write_files(built.emitted, built.plan, built.target, folder, compiler, built.optimize)
-    return _build(built.name, built.plan, built.emitted, built.target, folder, compiler, built.optimize)

@@ -51,14 +51,15 @@ def rounding_shift(x: Any, n: Any) -> Array:
     return np.asarray((x >> n) + ((x & mask) > threshold))
 
 
-def _wrap32(x: Array) -> Array:
+def wrap32(x: Array) -> Array:
+    """Integers as int32 arithmetic of two's complement leaves them."""
     return ((x + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
 def scale_by(x: Any, m: Any, shift: Any) -> Array:
     """Multiply int32 by a quantized multiplier: left shift (wraps as in C), doubling high multiply, rounding shift."""
     shift = np.asarray(shift, np.int64)
-    left = _wrap32(np.asarray(x, np.int64) << np.maximum(shift, 0))
+    left = wrap32(np.asarray(x, np.int64) << np.maximum(shift, 0))
     return rounding_shift(doubling_high_mul(left, m), np.maximum(-shift, 0))
 
 
@@ -78,6 +79,6 @@ def clamp_range(clamp: tuple[float, float] | None, quant: Quant, dtype: str) -> 
 
 
 def finish(acc: Array, m: Any, shift: Any, zero_point: int, bounds: tuple[int, int], dtype: str) -> Array:
-    """Requantize accumulators: scale, add the output's zero point, clamp, narrow."""
-    scaled = scale_by(acc, m, shift) + zero_point
-    return np.asarray(np.clip(scaled, *bounds).astype(dtype))
+    """Requantize accumulators: scale, add the output's zero point, clamp, narrow. All sums wrap at 32 bits, as in C."""
+    scaled = scale_by(wrap32(np.asarray(acc, np.int64)), m, shift)
+    return np.asarray(np.clip(wrap32(scaled + zero_point), *bounds).astype(dtype))

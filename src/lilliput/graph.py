@@ -54,12 +54,16 @@ class Quant:
         )
 
     def quantize(self, real: Array, dtype: str) -> Array:
-        """Nearest integer, halves away from zero, saturated; TFLM's QUANTIZE (float32 division, then round)."""
+        """Nearest integer, halves away from zero, saturated; TFLM's QUANTIZE (float32 division, then round).
+
+        NaN becomes the zero point, as in the C.
+        """
         lo, hi = INT_RANGE[dtype]
-        scaled = real.astype(np.float32) / self._along(self.scale, real.ndim)
+        with np.errstate(over="ignore"):  # an infinite quotient saturates
+            scaled = real.astype(np.float32) / self._along(self.scale, real.ndim)
         rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
         # The largest float below 0.5 must not round up: adding 0.5 to it gives 1.0 in float32.
-        rounded = np.where(np.abs(scaled) < 0.5, 0.0, rounded)
+        rounded = np.where((np.abs(scaled) < 0.5) | np.isnan(scaled), 0.0, rounded)
         shifted = np.clip(rounded.astype(np.float64) + self._along(self.zero_point, real.ndim), lo, hi)
         return shifted.astype(dtype)
 
@@ -71,7 +75,7 @@ class Quant:
 
     def _along(self, values: Array, rank: int) -> Array:
         if self.axis is None or rank == 0:
-            return values.reshape(-1)[0]  # type: ignore[no-any-return]
+            return values.reshape(-1)[0]  # type: ignore[no-any-return]  # numpy calls an element Any
         shape = [1] * rank
         shape[self.axis] = len(values)
         return values.reshape(shape)

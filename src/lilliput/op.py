@@ -12,7 +12,6 @@ import numpy as np
 
 from lilliput.graph import Array, Graph, Quant, Shape, Tensor
 
-Param = int | float | Array | Quant | None
 Params = Mapping[str, Any]
 
 
@@ -71,10 +70,6 @@ def _zero(site: Site) -> int:
 
 def _none(site: Site) -> tuple[int, ...]:
     return ()
-
-
-def _one_dimension(site: Site) -> int:
-    return 1
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lilliput.errors import UserError
-from lilliput.graph import ITEM_SIZE, Graph
+from lilliput.graph import Graph
 from lilliput.op import Kernel, Pick, Site, fastest, usable
 
 ALIGN = 4
@@ -55,7 +55,9 @@ class Plan:
 
 
 def plan(graph: Graph, features: frozenset[str] = frozenset(), *, pick: Pick = fastest) -> Plan:
-    """Choose kernels and place every tensor. UserError names a layer that no kernel can run."""
+    """Choose kernels and place every tensor. UserError names a layer or tensor that cannot be compiled."""
+    _refuse_constant_results(graph)
+    _refuse_types(graph)
     sites = [site for site in graph.sites() if not site.op.view]
     kernels = [_kernel(site, features, pick) for site in sites]
     buffers, scratch = liveness(graph, sites, kernels)
@@ -68,6 +70,49 @@ def plan(graph: Graph, features: frozenset[str] = frozenset(), *, pick: Pick = f
     arena = max((offset + b.size for b, offset in zip(buffers, offsets, strict=True)), default=0)
     placed = tuple(zip(buffers, offsets, strict=True))
     return Plan(graph, steps, where, arena, placed, largest_live_set(buffers))
+
+
+def _refuse_constant_results(graph: Graph) -> None:
+    """Firmware computes its outputs in the arena; a constant lies in the flash, and so do its views."""
+    views: dict[str, tuple[Site, str]] = {}
+    for site in graph.sites():
+        if site.op.view and (site.x.constant or site.x.name in views):
+            views[site.y.name] = (site, views[site.x.name][1] if site.x.name in views else site.x.name)
+    for name in graph.outputs:
+        if graph.tensors[name].constant or name in views:
+            what = (
+                "a constant" if graph.tensors[name].constant else f"a view of the constant '{views[name][1]}'"
+            )
+            raise UserError(
+                f"output '{name}' is {what}: there is nothing to run. Take it out of the model's outputs and keep "
+                "its value in the application"
+            )
+    for name, (site, source) in views.items():
+        raise UserError(
+            f"layer '{site.name}': '{name}' is a view ({site.op.name}) of the constant '{source}'; store the constant "
+            f"with the shape {site.y.shape} instead"
+        )
+
+
+ARENA_TYPES = ("float32", "int8", "uint8", "int16", "int32")
+"""What the inputs, results and outputs of firmware may be."""
+
+
+def _refuse_types(graph: Graph) -> None:
+    """Each input, result and output has a type that the generated C knows."""
+    for name, t in graph.tensors.items():
+        if not t.constant and t.dtype not in ARENA_TYPES:
+            what = (
+                "input"
+                if name in graph.inputs
+                else "output"
+                if name in graph.outputs
+                else "intermediate result"
+            )
+            raise UserError(
+                f"{what} '{name}' has the type {t.dtype}; firmware computes with {', '.join(ARENA_TYPES)}. "
+                "Convert it in the model, for example to float32 or int32"
+            )
 
 
 def _kernel(site: Site, features: frozenset[str], pick: Pick) -> Kernel:
@@ -182,7 +227,7 @@ def place(buffers: Sequence[Buffer]) -> list[int]:
     return _search(buffers, neighbours, best, height, bound)
 
 
-def _lowest(buffers: Sequence[Buffer], taken: Sequence[tuple[int, int]], size: int) -> int:
+def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
     at = 0
     for start, end in sorted(taken):
         if start - at >= size:
@@ -197,7 +242,7 @@ def _greedy(
     offsets = [-1] * len(buffers)
     for i in order:
         taken = [(offsets[j], offsets[j] + buffers[j].size) for j in neighbours[i] if offsets[j] >= 0]
-        offsets[i] = _lowest(buffers, taken, buffers[i].size)
+        offsets[i] = _lowest(taken, buffers[i].size)
     return offsets
 
 
@@ -222,7 +267,7 @@ def _search(
             if budget <= 0 or height == bound:
                 return
             taken = [(offsets[j], offsets[j] + buffers[j].size) for j in neighbours[i] if offsets[j] >= 0]
-            at = _lowest(buffers, taken, buffers[i].size)
+            at = _lowest(taken, buffers[i].size)
             if at + buffers[i].size < height:
                 offsets[i] = at
                 descend(left - {i})
@@ -238,7 +283,3 @@ def peak_layer(plan: Plan) -> str:
     alive = [sum(b.size for b, _ in plan.buffers if b.first <= i <= b.last) for i in range(len(plan.steps))]
     step = plan.steps[alive.index(max(alive))] if alive else None
     return step.site.name or step.site.op.name if step else "the input"
-
-
-def item_alignment(graph: Graph) -> int:
-    return max((ITEM_SIZE[t.dtype] for t in graph.tensors.values()), default=1)

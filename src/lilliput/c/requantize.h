@@ -24,6 +24,9 @@ LILLIPUT_INLINE int32_t scale_by(int32_t x, int32_t m, int32_t shift) {
   return rounding_shift(doubling_high_mul((int32_t)((uint32_t)x << left), m), right);
 }
 
+/* a + b that wraps like the accumulators: a bias near 2^31 is no undefined behaviour. */
+LILLIPUT_INLINE int32_t wrapping_add(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
+
 /* scale_by for a right shift n >= 1, plus a zero point z folded into the rounding: two_z_1 = 2 z + 1. Exact when
    |x| < 2^30, |x| + |two_z_1| 2^(n-1) < 2^31 - 1 and m >= 2^30, which the caller proved offline. Why:
    - h = round(x m / 2^31) is the high word of 2 x m + 2^31: one SMULL, or one SMMULR where the core has it.

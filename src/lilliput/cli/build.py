@@ -65,18 +65,19 @@ def compile(
     """Turn a model into C99 and firmware for a core."""
     from lilliput.cli.support import print_json, show
     from lilliput.console import status
-    from lilliput.deploy import compile_into, identifier_of
+    from lilliput.deploy import identifier_of
+    from lilliput.firmware import compile as compile_graph
     from lilliput.loading import load
 
     graph = load(model)
     if calibration is not None:
         graph = _calibrated(graph, calibration, calibration_method.value, io.value)
     with status(f"compiling for {target} …", quiet=json):
-        firmware = compile_into(
-            output,
+        firmware = compile_graph(
             graph,
             target,
             name=name or identifier_of(model.stem),
+            out=output,
             compiler=compiler.value,
             optimize=optimize.value,
         )

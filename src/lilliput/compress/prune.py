@@ -110,7 +110,7 @@ def prune_channels(
     if importance == "taylor":
         if loss is None:
             raise UserError("prune: importance 'taylor' needs a loss; give loss=, or use 'magnitude'")
-        loss(small).backward()  # type: ignore[no-untyped-call]
+        loss(small).backward()  # type: ignore[no-untyped-call]  # untyped in torch
     pruner.step()
     small.zero_grad()
     if _output_shape(small, example) != outputs:

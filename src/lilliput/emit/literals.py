@@ -26,6 +26,32 @@ restrict return short signed sizeof static struct switch typedef union unsigned 
 """
 
 
+_STANDARD_HEADERS = """
+assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef stdint
+stdio stdlib string tgmath time wchar wctype
+"""
+_CMAKE_TARGETS = """
+all all_build clean depend edit_cache help install list_install_components package package_source preinstall
+rebuild_cache run_tests test uninstall zero_check
+"""
+
+
+def refusal(name: str) -> str | None:
+    """Why a model cannot have this name. Upper and lower case are one: on many disks they name the same file."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in _C_WORDS.split():
+        return (
+            "it becomes a C identifier. Give --name with a letter first, then at most 30 letters, digits or "
+            "underscores"
+        )
+    if name.lower() in _STANDARD_HEADERS.split():
+        return f"its header would hide the standard <{name.lower()}.h>. Give another --name, such as '{name}_model'"
+    if name.lower() in _CMAKE_TARGETS.split():
+        return f"CMake keeps the target '{name}' for itself. Give another --name, such as '{name}_model'"
+    if name.lower() == "lilliput":
+        return "Lilliput's own names in the C begin with it. Give another --name, such as 'model'"
+    return None
+
+
 def number(value: int | float) -> str:
     """One literal. Floats are hexadecimal: exact, and the same on every machine."""
     if isinstance(value, bool | int | np.integer):
@@ -49,11 +75,8 @@ def array(values: Array) -> str:
 
 def identifier(name: str) -> str:
     """A model's name as given by its user: checked, never silently changed."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in _C_WORDS.split():
-        raise UserError(
-            f"'{name}' cannot be the model's name: it becomes a C identifier. Give --name with a letter first, then "
-            "at most 30 letters, digits or underscores"
-        )
+    if reason := refusal(name):
+        raise UserError(f"'{name}' cannot be the model's name: {reason}")
     return name
 
 

@@ -164,6 +164,7 @@ def _model(plan: Plan, name: str, golden: Golden | None) -> tuple[dict[str, Any]
         "inputs": inputs,
         "outputs": outputs,
         "arena": plan.arena,
+        "floats": any(t.dtype == "float32" for t in plan.graph.tensors.values()),
         "align": ALIGN,
         "labels": [literals.string(str(label)) for label in plan.graph.meta.get("labels", ())],
         "golden": [(p, literals.array(golden.inputs[p.tensor.name])) for p in inputs],

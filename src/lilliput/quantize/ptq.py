@@ -35,7 +35,7 @@ def quantize(
         if samples is None:
             raise UserError("quantization needs a calibration set (--calibration X.npz) or ranges")
         ranges = calibrate(graph, samples, method)
-    graph = _separate(graph)
+    _refuse_integers(graph)
     quants = _activation_quants(graph, ranges, input_quant)
     tensors: dict[str, Tensor] = {}
     for name, t in graph.tensors.items():
@@ -45,7 +45,7 @@ def quantize(
     for node in graph.nodes:
         nodes.append(_quantize_constants(graph.site(node), node, tensors))
     done = replace(graph, nodes=tuple(nodes), tensors=tensors)
-    done = _requantize_where_needed(done, quants)
+    done = _requantize_where_needed(done)
     return verify(_float_ends(done) if io == "float32" else done)
 
 
@@ -114,12 +114,11 @@ def _plain(t: Tensor, quant: Quant | None) -> Tensor:
     return replace(t, dtype="int8", quant=quant, data=quant.quantize(data, "int8"))
 
 
-def _separate(graph: Graph) -> Graph:
-    """Nothing to do for a float graph; an integer one is refused with a reason."""
+def _refuse_integers(graph: Graph) -> None:
+    """Only a float graph can be quantized."""
     integers = [t.name for t in graph.tensors.values() if t.quant is not None]
     if integers:
         raise UserError(f"the model is quantized already (tensor '{integers[0]}'); compile it as it is")
-    return graph
 
 
 class _Groups:
@@ -173,7 +172,7 @@ def _activation_quants(
     }
 
 
-def _requantize_where_needed(graph: Graph, quants: Mapping[str, Quant]) -> Graph:
+def _requantize_where_needed(graph: Graph) -> Graph:
     """Give operators that want one quantization for all operands exactly that."""
     tensors = dict(graph.tensors)
     nodes: list[Node] = []

@@ -129,7 +129,7 @@ def fit(
     torch.manual_seed(config.seed)
     torch.set_num_threads(THREADS)
     # Convolutions on channels-last memory are about a quarter faster on CPUs.
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub for it alone
     optimizer, loss = make_optimizer(model, config), make_loss(config, split.train)
     generator = torch.Generator().manual_seed(config.seed)
     run = _Run(model, split, config, augmentation, preprocess, optimizer, generator, loss)
@@ -138,7 +138,7 @@ def fit(
     finally:
         torch.set_rng_state(random_before)
         torch.set_num_threads(threads_before)
-        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # no stub for it alone
         model.eval()
 
 
@@ -239,7 +239,7 @@ def _step(run: _Run, batch: torch.Tensor, y: torch.Tensor) -> float:
     """One update of the weights; the loss before it."""
     loss = run.loss(run.model(batch), y)
     run.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
     run.optimizer.step()
     return float(loss.detach())
 

@@ -47,7 +47,7 @@ def measure(pairs: int, samples: int = 2000, epochs: int = 2) -> list[float]:
 
 def _bare(model: nn.Module, split: Split, preprocess: Preprocess, config: TrainConfig) -> None:
     """The shortest loop that trains and validates on the same batches."""
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub for it alone
     optimizer = make_optimizer(model, config)
     x = torch.from_numpy(preprocess.apply(split.train.x)).permute(0, 3, 1, 2)
     held = torch.from_numpy(preprocess.apply(split.validation.x)).permute(0, 3, 1, 2)
@@ -58,7 +58,7 @@ def _bare(model: nn.Module, split: Split, preprocess: Preprocess, config: TrainC
         for chosen in torch.randperm(len(x)).tensor_split(steps):
             loss = functional.cross_entropy(model(x[chosen]), y[chosen])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             optimizer.step()
         model.eval()
         with torch.inference_mode():

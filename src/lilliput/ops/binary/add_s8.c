@@ -17,7 +17,8 @@ static void add_s8(const add_s8_t *p, const int8_t *a, const int8_t *b, int8_t *
         for (int32_t l = 0; l < n[3]; l++, u += sa[3], v += sb[3]) {
           const int32_t c = scale_by((*u - p->a_zp) * (1 << 20), p->a_mult, p->a_shift);
           const int32_t d = scale_by((*v - p->b_zp) * (1 << 20), p->b_mult, p->b_shift);
-          *y++ = (int8_t)clamp_i32(scale_by(c + p->sign * d, p->mult, p->shift) + p->out_zp, p->lo, p->hi);
+          const int32_t sum = scale_by(c + p->sign * d, p->mult, p->shift);
+          *y++ = (int8_t)clamp_i32(wrapping_add(sum, p->out_zp), p->lo, p->hi);
         }
       }
     }

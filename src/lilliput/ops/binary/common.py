@@ -58,7 +58,8 @@ class Binary(Op):
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         if site.integer:
             lo_hi = fixed.clamp_range(self.clamp, site.y.q, "int8")
-            return (np.clip(self.integers(site, *xs) + site.y.q.z, *lo_hi).astype(np.int8),)
+            total = fixed.wrap32(self.integers(site, *xs) + site.y.q.z)
+            return (np.clip(total, *lo_hi).astype(np.int8),)
         lo, hi = float_bounds(self.clamp)
         return (np.clip(self.real(*xs), np.float32(lo), np.float32(hi)),)
 

@@ -16,7 +16,8 @@ static void mul_s8(const mul_s8_t *p, const int8_t *a, const int8_t *b, int8_t *
         const int8_t *v = b + i * sb[0] + j * sb[1] + k * sb[2];
         for (int32_t l = 0; l < n[3]; l++, u += sa[3], v += sb[3]) {
           const int32_t product = (*u - p->a_zp) * (*v - p->b_zp);
-          *y++ = (int8_t)clamp_i32(scale_by(product, p->mult, p->shift) + p->out_zp, p->lo, p->hi);
+          const int32_t scaled = scale_by(product, p->mult, p->shift);
+          *y++ = (int8_t)clamp_i32(wrapping_add(scaled, p->out_zp), p->lo, p->hi);
         }
       }
     }

@@ -38,7 +38,9 @@ class Channels:
         """Which channels give the same integer whatever the input is: requantization is monotone."""
         least, most = self.reach
         left = np.maximum(self.shift, 0)
-        whole = (np.maximum(np.abs(least), np.abs(most)) << left) < 2**31  # nothing wraps
+        whole = (
+            np.maximum(np.abs(least), np.abs(most)) << left
+        ) < 2**31 - 2**8  # nothing wraps, the zero point added
         return np.asarray(whole & (self.output(least) == self.output(most)))
 
     def simplified(self) -> Channels:

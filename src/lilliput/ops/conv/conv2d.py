@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Shape, Tensor
+from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Op, Rows, Site, register
 from lilliput.ops.conv import common, kernels
 from lilliput.ops.conv.common import Clamp, Padding, Pair
+from lilliput.ops.extreme import near_overflow
 
 
 @register
@@ -113,7 +114,7 @@ class Conv2d(Op):
         return Example(cls(**attributes, groups=groups, clamp=common.random_clamp(rng)), (shape, w, b))
 
     @classmethod
-    def examples(cls) -> Iterator[Example]:
+    def examples(cls) -> Iterator[Example | Graph]:
         rng = np.random.default_rng(0)
 
         def case(x: Shape, w: Shape, why: str, **attributes: Any) -> Example:
@@ -143,3 +144,4 @@ class Conv2d(Op):
         yield case(
             (1, 1, 5, 3), (4, 1, 1, 3), "one row that lies in the padding", stride=(2, 1), padding=above
         )
+        yield near_overflow(cls(padding=same), (1, 4, 4, 2), rng.integers(-127, 128, (9, 3, 3, 2)))

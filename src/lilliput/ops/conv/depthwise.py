@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Shape, Tensor
+from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, Rows, Site, register
 from lilliput.ops.conv import common, kernels
 from lilliput.ops.conv.common import Clamp, Padding, Pair
+from lilliput.ops.extreme import near_overflow
 
 LARGEST_WINDOW = 25
 """Of dw_s8_4x1.c, whose list of taps has that length."""
@@ -159,7 +160,7 @@ class DepthwiseConv2d(Op):
         return Example(cls(**attributes, clamp=common.random_clamp(rng)), (shape, w, b))
 
     @classmethod
-    def examples(cls) -> Iterator[Example]:
+    def examples(cls) -> Iterator[Example | Graph]:
         rng = np.random.default_rng(2)
 
         def case(x: Shape, kernel: Pair, why: str, multiplier: int = 1, **attributes: Any) -> Example:
@@ -174,3 +175,4 @@ class DepthwiseConv2d(Op):
         yield case((1, 8, 9, 4), (3, 2), "dilation", dilation=(2, 3), padding=((2, 2), (1, 2)))
         yield case((1, 25, 5, 2), (25, 5), "window as large as the plane")
         yield case((1, 4, 4, 1), (1, 1), "one tap, one channel")
+        yield near_overflow(cls(padding=same), (1, 4, 4, 8), rng.integers(-127, 128, (1, 3, 3, 8)))

@@ -18,16 +18,17 @@ static void dw_s8(const void *params, const void *const *rows, void *out, void *
   for (int32_t ox = 0; ox < p->ow; ox++) {
     for (int32_t oc = 0; oc < p->oc; oc++) {
       const int8_t *w = p->w + oc;
-      int32_t acc = p->bias[oc];
+      uint32_t acc = (uint32_t)p->bias[oc]; /* wraps where int32_t may not */
       for (int32_t ky = 0; ky < p->kh; ky++) {
         const int8_t *row = rows[ky];
         for (int32_t kx = 0; kx < p->kw; kx++, w += p->oc) {
           const int32_t ix = ox * p->stride + kx * p->dilation - p->pad;
           if (ix < 0 || ix >= p->iw) continue;
-          acc += (row[ix * p->ic + oc / p->per_input] - p->in_zp) * *w;
+          acc += (uint32_t)((row[ix * p->ic + oc / p->per_input] - p->in_zp) * *w);
         }
       }
-      *y++ = (int8_t)clamp_i32(scale_by(acc, p->mult[oc], p->shift[oc]) + p->out_zp, p->lo, p->hi);
+      const int32_t scaled = scale_by((int32_t)acc, p->mult[oc], p->shift[oc]);
+      *y++ = (int8_t)clamp_i32(wrapping_add(scaled, p->out_zp), p->lo, p->hi);
     }
   }
 }

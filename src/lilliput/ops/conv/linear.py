@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Shape, Tensor
+from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Op, Rows, Site, register
 from lilliput.ops.conv import common, kernels
 from lilliput.ops.conv.common import Clamp
+from lilliput.ops.extreme import near_overflow
 
 
 @register
@@ -76,7 +77,7 @@ class Linear(Op):
         return Example(cls(common.random_clamp(rng)), (shape, w, b))
 
     @classmethod
-    def examples(cls) -> Iterator[Example]:
+    def examples(cls) -> Iterator[Example | Graph]:
         rng = np.random.default_rng(1)
 
         def case(x: Shape, out: int, why: str, clamp: Clamp = None) -> Example:
@@ -87,3 +88,4 @@ class Linear(Op):
         yield case((1, 33), 10, "odd length, two channels left over", (0.0, 6.0))
         yield case((1, 5, 7), 3, "several rows, no whole block", (0.0, float("inf")))
         yield case((1, 1), 1, "scalar")
+        yield near_overflow(cls(), (1, 5, 6), rng.integers(-127, 128, (8, 6)))

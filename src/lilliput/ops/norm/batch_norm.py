@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Shape, Tensor
+from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, Site, register
+from lilliput.ops.extreme import near_overflow
 
 HERE = Path(__file__).parent
 FLOAT_MAX = float(np.finfo(np.float32).max)
@@ -128,7 +129,7 @@ class BatchNorm(Op):
         return Example(cls((0.0, 6.0) if rng.random() < 0.3 else None), (shape, scale, offset))
 
     @classmethod
-    def examples(cls) -> Iterator[Example]:
+    def examples(cls) -> Iterator[Example | Graph]:
         rng = np.random.default_rng(5)
 
         def case(shape: Shape, why: str, size: float = 1.0, clamp: Clamp = None) -> Example:
@@ -142,3 +143,4 @@ class BatchNorm(Op):
         spread = np.array([1e-6, 0.0, -1e3, 1.0, 0.0], np.float32)
         offset = np.array([0.5, 0.0, -3.0, 1e3, -7.0], np.float32)
         yield Example(cls(), ((1, 4, 5), spread, offset), seed=3, why="scales nine decades apart, two zero")
+        yield near_overflow(cls(), (1, 6, 9), rng.choice([-127, 127], 9))

@@ -14,8 +14,6 @@ from lilliput.ops.conv import common
 from lilliput.ops.conv.common import Clamp, Padding, Pair
 from lilliput.ops.pool import kernels
 
-INFINITY = float("inf")
-
 
 def quants_differ(x: Tensor, y: Tensor) -> str | None:
     """Why the integers of x cannot be those of y; TFLM's own tolerance on the scales."""

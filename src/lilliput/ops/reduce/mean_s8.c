@@ -23,7 +23,8 @@ static void mean_s8(const mean_s8_t *p, const int8_t *x, int8_t *y) {
     for (int32_t b = 0; b < p->k1; b++) {
       for (int32_t c = 0; c < p->k2; c++) {
         const int32_t sum = mean_s8_sum(p, x + a * p->k0_stride + b * p->k1_stride + c * p->k2_stride);
-        *y++ = (int8_t)clamp_i32(scale_by(sum + p->offset, p->mult, p->shift) + p->out_zp, -128, 127);
+        const int32_t scaled = scale_by(sum + p->offset, p->mult, p->shift);
+        *y++ = saturate_s8(wrapping_add(scaled, p->out_zp));
       }
     }
   }
