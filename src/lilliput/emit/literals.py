@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import textwrap
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -52,6 +52,18 @@ def refusal(name: str) -> str | None:
     return None
 
 
+def wrapped(items: Iterable[str]) -> str:
+    """The items of an initialiser, as many on a line as fit."""
+    lines, line = [], ""
+    for item in items:
+        if line and len(line) + len(item) > 111:
+            lines.append(f"  {line},")
+            line = item
+        else:
+            line = f"{line}, {item}" if line else item
+    return "\n".join([*lines, f"  {line}"])
+
+
 def number(value: int | float) -> str:
     """One literal. Floats are hexadecimal: exact, and the same on every machine."""
     if isinstance(value, bool | int | np.integer):
@@ -68,9 +80,7 @@ def array(values: Array) -> str:
         texts = [number(v) for v in flat.tolist()]
     else:
         texts = list(map(str, flat.astype(np.int64).tolist()))
-    return textwrap.fill(
-        ", ".join(texts), 116, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
-    )
+    return wrapped(texts)
 
 
 def identifier(name: str) -> str:

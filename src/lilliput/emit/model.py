@@ -95,15 +95,23 @@ class _Constants:
         fields = []
         for field, value in params.items():
             text = self.array(value) if isinstance(value, np.ndarray) else literals.number(value)
-            fields.append(f"  .{field} = {text},")
-        body = "\n".join(fields)
-        self.definitions.append(f"static const {kernel.name}_t {name} = {{\n{body}\n}};")
+            fields.append(f".{field} = {text}")
+        self.definitions.append(f"static const {kernel.name}_t {name} = {{\n{literals.wrapped(fields)},\n}};")
 
     def rows(self, rows: Rows, name: str) -> None:
-        numbers = (rows.in_rows, rows.in_pitch, rows.out_rows, rows.out_pitch)
-        window = (rows.taps, rows.stride, rows.dilation, rows.pad)
-        values = ", ".join(map(str, numbers + window))
-        self.definitions.append(f"static const rows_t {name} = {{{self.pad_row(rows)}, {values}}};")
+        fields = {
+            "pad_row": self.pad_row(rows),
+            "in_rows": rows.in_rows,
+            "in_pitch": rows.in_pitch,
+            "out_rows": rows.out_rows,
+            "out_pitch": rows.out_pitch,
+            "taps": rows.taps,
+            "stride": rows.stride,
+            "dilation": rows.dilation,
+            "pad": rows.pad,
+        }
+        values = literals.wrapped(f".{field} = {value}" for field, value in fields.items())
+        self.definitions.append(f"static const rows_t {name} = {{\n{values},\n}};")
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +192,7 @@ def _pointer(tensor: Tensor, offset: int, *, const: bool) -> str:
 def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -> _Layer:
     site, kernel = step.site, step.kernel
     params = f"{prefix}_p{i}"
+    constants.definitions.append(f"/* layer {_describe(step, i)} */")
     constants.struct(kernel, kernel.params(site), params)
     reads = [j for j, t in enumerate(site.ins) if not t.constant] if kernel.reads is None else kernel.reads
     ins = [site.ins[j] for j in reads]
