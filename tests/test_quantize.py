@@ -12,7 +12,7 @@ from lilliput.evaluate import all_tensors, run, step_through
 from lilliput.examples import ranges_of
 from lilliput.graph import Array, Graph, Quant, Tensor, verify
 from lilliput.op import Op
-from lilliput.ops.binary import Add
+from lilliput.ops.binary import Add, Sub
 from lilliput.ops.conv import Conv2d, Linear
 from lilliput.ops.pool import MaxPool2d
 from lilliput.ops.reduce import ArgMax
@@ -413,3 +413,17 @@ def test_dead_constants_of_another_group_do_not_confuse_names() -> None:
     int8 = quantize(graph, normal(20, 4, 4, 2))
     assert not np.array_equal(tensor_of(int8, 0, 2).data, tensor_of(int8, 1, 2).data)
     assert error_of(graph, int8, normal(20, 4, 4, 2)) < 3
+
+
+def test_a_sum_of_almost_nothing_gets_a_scale_that_the_integers_can_serve() -> None:
+    """a - a + something tiny: calibration alone would give a result scale that ADD and SUB refuse."""
+    builder = Builder()
+    x = builder.input(1, 6)
+    tiny = builder.constant(np.full(6, 1e-6, np.float32))
+    y = builder.add(Sub(), builder.add(Add(), x, tiny), x)
+    graph = builder.graph(y)
+    samples = np.linspace(-3, 3, 24, dtype=np.float32).reshape(4, 6)
+    integers = quantize(graph, samples)
+    scales = [float(integers.tensors[name].q.s) for name in (*integers.inputs, *integers.outputs)]
+    assert scales[1] > scales[0] * 2 / 2**20
+    assert np.abs(run(integers, samples).astype(int) - integers.tensors[integers.outputs[0]].q.z).max() <= 127

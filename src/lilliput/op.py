@@ -168,6 +168,10 @@ class Op:
         """The input's axes in the order of the result's, when this operator only transposes."""
         return None
 
+    def least_scale(self, scales: Sequence[float]) -> float:
+        """The smallest scale an int8 result may have when its operands have these."""
+        return 0.0
+
     def macs(self, site: Site) -> int:
         """Multiply-accumulates of one run."""
         return 0

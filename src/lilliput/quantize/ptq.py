@@ -166,10 +166,23 @@ def _activation_quants(
         merged[root] = (min(lo, old[0]), max(hi, old[1]))
         if name in fixed:
             anchored[root] = fixed[name]
-    return {
-        name: fixed.get(name) or anchored.get(groups.find(name)) or range_quant(*merged[groups.find(name)])
-        for name in ranges
-    }
+
+    def quant(name: str) -> Quant:
+        root = groups.find(name)
+        return fixed.get(name) or anchored.get(root) or range_quant(*merged[root])
+
+    for site in (
+        graph.sites()
+    ):  # in order: what an operator demands of its result widens the range of those that follow
+        operands = [quant(t.name) for t in site.ins if t.name in ranges]
+        operands += [_plain(t, None).q for t in site.ins if t.data is not None and t.dtype == "float32"]
+        if site.y.name in ranges and operands:
+            least = site.op.least_scale([float(q.scale.max()) for q in operands])
+            root = groups.find(site.y.name)
+            lo, hi = merged[root]
+            if max(hi, 0.0) - min(lo, 0.0) < 255 * least:
+                merged[root] = (min(lo, -128 * least), max(hi, 127 * least))
+    return {name: quant(name) for name in ranges}
 
 
 def _requantize_where_needed(graph: Graph) -> Graph:

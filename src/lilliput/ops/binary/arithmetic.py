@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,6 +25,10 @@ class Sum(Binary):
 
     sign: ClassVar[int] = 1
     kernels = (kernels.TABLE, kernels.ADD_S8_FLAT, kernels.ADD_S8, kernels.ADD_F32)
+
+    def least_scale(self, scales: Sequence[float]) -> float:
+        """Twice the larger operand over 2^20, and a thousandth: equal operands may leave a result of almost nothing."""
+        return 1.001 * 2 * max(scales) / (1 << LEFT)
 
     def check(self, site: Site) -> str | None:
         if reason := super().check(site):
