@@ -14,6 +14,9 @@ import numpy as np
 from lilliput.graph import INT_RANGE, Array, Quant
 
 INT32 = np.iinfo(np.int32)
+FLOAT_MAX = float(np.finfo(np.float32).max)
+Clamp = tuple[float, float] | None
+"""Bounds of a real value; None is no clamp."""
 
 
 def multiplier(real: float) -> tuple[int, int]:
@@ -63,7 +66,7 @@ def scale_by(x: Any, m: Any, shift: Any) -> Array:
     return rounding_shift(doubling_high_mul(left, m), np.maximum(-shift, 0))
 
 
-def clamp_range(clamp: tuple[float, float] | None, quant: Quant, dtype: str) -> tuple[int, int]:
+def clamp_range(clamp: Clamp, quant: Quant, dtype: str) -> tuple[int, int]:
     """The integer bounds of a real-valued clamp on a tensor; TFLM's activation range, in float32."""
     lo, hi = INT_RANGE[dtype]
     if clamp is None:
@@ -76,6 +79,12 @@ def clamp_range(clamp: tuple[float, float] | None, quant: Quant, dtype: str) -> 
         return quant.z + int(math.copysign(math.floor(abs(float(scaled)) + 0.5), float(scaled)))
 
     return max(lo, min(hi, integer(clamp[0]))), min(hi, max(lo, integer(clamp[1])))
+
+
+def float_range(clamp: Clamp) -> tuple[float, float]:
+    """Float results saturate at the largest float32, so that a bound always has a C literal."""
+    lo, hi = clamp or (-FLOAT_MAX, FLOAT_MAX)
+    return max(lo, -FLOAT_MAX), min(hi, FLOAT_MAX)
 
 
 def finish(acc: Array, m: Any, shift: Any, zero_point: int, bounds: tuple[int, int], dtype: str) -> Array:

@@ -1,5 +1,6 @@
 /* int8 a + b or a - b as TFLM: both operands to twice the larger scale, 20 bits up, then to the result's.
    Any broadcasting; may run in place on an operand of the result's size. */
+#include "broadcast.h"
 #include "requantize.h"
 
 typedef struct {
@@ -7,20 +8,15 @@ typedef struct {
   int32_t a_zp, b_zp, a_mult, a_shift, b_mult, b_shift, sign, mult, shift, out_zp, lo, hi;
 } add_s8_t;
 
+LILLIPUT_INLINE void add_s8_element(const void *params, const void *a, const void *b, void *y) {
+  const add_s8_t *p = params;
+  const int8_t *u = a, *v = b;
+  const int32_t c = scale_by((*u - p->a_zp) * (1 << 20), p->a_mult, p->a_shift);
+  const int32_t d = scale_by((*v - p->b_zp) * (1 << 20), p->b_mult, p->b_shift);
+  const int32_t sum = scale_by(c + p->sign * d, p->mult, p->shift);
+  *(int8_t *)y = (int8_t)clamp_i32(wrapping_add(sum, p->out_zp), p->lo, p->hi);
+}
+
 static void add_s8(const add_s8_t *p, const int8_t *a, const int8_t *b, int8_t *y) {
-  const int32_t *n = p->walk, *sa = n + 4, *sb = n + 8;
-  for (int32_t i = 0; i < n[0]; i++) {
-    for (int32_t j = 0; j < n[1]; j++) {
-      for (int32_t k = 0; k < n[2]; k++) {
-        const int8_t *u = a + i * sa[0] + j * sa[1] + k * sa[2];
-        const int8_t *v = b + i * sb[0] + j * sb[1] + k * sb[2];
-        for (int32_t l = 0; l < n[3]; l++, u += sa[3], v += sb[3]) {
-          const int32_t c = scale_by((*u - p->a_zp) * (1 << 20), p->a_mult, p->a_shift);
-          const int32_t d = scale_by((*v - p->b_zp) * (1 << 20), p->b_mult, p->b_shift);
-          const int32_t sum = scale_by(c + p->sign * d, p->mult, p->shift);
-          *y++ = (int8_t)clamp_i32(wrapping_add(sum, p->out_zp), p->lo, p->hi);
-        }
-      }
-    }
-  }
+  broadcast(add_s8_element, p, p->walk, (int32_t)sizeof *y, a, b, y);
 }

@@ -11,12 +11,11 @@ import numpy as np
 
 from lilliput import fixed
 from lilliput.errors import UserError
+from lilliput.fixed import Clamp
 from lilliput.graph import Array, Shape, Tensor
 from lilliput.op import Example, Op, Params, Site
 
 HERE = Path(__file__).parent
-Clamp = tuple[float, float] | None
-FLOAT_MAX = float(np.finfo(np.float32).max)
 WALK = 4
 """Nested loops of the broadcasting kernels."""
 
@@ -60,7 +59,7 @@ class Binary(Op):
             lo_hi = fixed.clamp_range(self.clamp, site.y.q, "int8")
             total = fixed.wrap32(self.integers(site, *xs) + site.y.q.z)
             return (np.clip(total, *lo_hi).astype(np.int8),)
-        lo, hi = float_bounds(self.clamp)
+        lo, hi = fixed.float_range(self.clamp)
         return (np.clip(self.real(*xs), np.float32(lo), np.float32(hi)),)
 
     @classmethod
@@ -95,12 +94,6 @@ class Binary(Op):
             if x.shape == site.y.shape and x.shape and all(d == 1 for d in c.shape[:-1]):
                 return i, np.broadcast_to(c.data.reshape(-1), x.shape[-1:]).copy()
         return None
-
-
-def float_bounds(clamp: Clamp) -> tuple[float, float]:
-    """Float results saturate at the largest float32, so that a bound always has a C literal."""
-    lo, hi = clamp or (-FLOAT_MAX, FLOAT_MAX)
-    return max(lo, -FLOAT_MAX), min(hi, FLOAT_MAX)
 
 
 def loops(site: Site) -> list[tuple[int, int, int]]:

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from lilliput import fixed
+from lilliput.fixed import Clamp
 from lilliput.graph import Tensor
 from lilliput.op import Kernel, Op, Params, Site
 from lilliput.ops.binary import common
@@ -19,7 +20,7 @@ Multiplier = tuple[int, int]
 class Sum(Protocol):
     """What addition and subtraction offer to their kernels."""
 
-    clamp: common.Clamp
+    clamp: Clamp
     sign: int
 
     def multipliers(self, site: Site) -> tuple[Multiplier, Multiplier, Multiplier]: ...
@@ -28,7 +29,7 @@ class Sum(Protocol):
 class Product(Protocol):
     """What multiplication offers to its kernels."""
 
-    clamp: common.Clamp
+    clamp: Clamp
 
     def multiplier(self, site: Site) -> Multiplier: ...
 
@@ -158,7 +159,7 @@ def _add_flat(site: Site) -> Params:
 
 def _add_f32(site: Site) -> Params:
     op = _sum(site)
-    lo, hi = common.float_bounds(op.clamp)
+    lo, hi = fixed.float_range(op.clamp)
     return {"walk": common.walk(site), "sign": float(op.sign), "lo": lo, "hi": hi}
 
 
@@ -192,7 +193,7 @@ def _mul_flat(site: Site) -> Params:
 
 
 def _mul_f32(site: Site) -> Params:
-    lo, hi = common.float_bounds(_product(site).clamp)
+    lo, hi = fixed.float_range(_product(site).clamp)
     return {"walk": common.walk(site), "lo": lo, "hi": hi}
 
 

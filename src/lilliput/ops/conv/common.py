@@ -9,14 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from lilliput import fixed
+from lilliput.fixed import Clamp
 from lilliput.graph import Array, Shape
 from lilliput.op import Params, Rows, Site
 
 HERE = Path(__file__).parent
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
-Clamp = tuple[float, float] | None
-FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,18 @@ def float_bounds(clamp: Clamp) -> tuple[float, float]:
     return clamp if clamp else (-np.inf, np.inf)
 
 
+def finish(site: Site, acc: Array, bias: Array, clamp: Clamp) -> Array:
+    """The result of a layer from its sums of products, output channel last: bias, requantization, clamp."""
+    if not site.integer:
+        return np.asarray(np.clip(acc + bias, *float_bounds(clamp)).astype(np.float32))
+    m, shift = requantization(len(bias), effective_scale(site))
+    total = acc.astype(np.int64) + bias
+    return fixed.finish(total, m, shift, site.y.q.z, bounds(site, clamp), site.y.dtype)
+
+
 def clip_f32(clamp: Clamp) -> Params:
-    lo, hi = float_bounds(clamp)
-    return {"lo": max(lo, -FLOAT_MAX), "hi": min(hi, FLOAT_MAX)}
+    lo, hi = fixed.float_range(clamp)
+    return {"lo": lo, "hi": hi}
 
 
 def geometry(site: Site, op: Windowed, kernel: Pair) -> Geometry:

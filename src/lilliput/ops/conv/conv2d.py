@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from lilliput import fixed
-from lilliput.graph import Array, Graph, Shape, Tensor
-from lilliput.op import Example, Op, Rows, Site, register
+from lilliput.fixed import Clamp
+from lilliput.graph import Array, Graph, Shape
+from lilliput.op import Example, Rows, Site, register
 from lilliput.ops.conv import common, kernels
-from lilliput.ops.conv.common import Clamp, Padding, Pair
+from lilliput.ops.conv.window import WindowedConv
 from lilliput.ops.extreme import near_overflow
 
 
 @register
 @dataclass(frozen=True)
-class Conv2d(Op):
-    stride: Pair = (1, 1)
-    padding: Padding = ((0, 0), (0, 0))
-    dilation: Pair = (1, 1)
+class Conv2d(WindowedConv):
     groups: int = 1
     clamp: Clamp = None
 
     name: ClassVar[str] = "conv2d"
-    operands: ClassVar[int | None] = 3
-    fuses_clamp: ClassVar[bool] = True
-    folds_affine: ClassVar[bool] = True
-    folds_pad: ClassVar[bool] = True
     weights: ClassVar = {1: 0}
-    bias: ClassVar[int | None] = 2
     kernels = kernels.CONVOLUTIONS
 
-    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
-        n, h, w, _ = ins[0].shape
-        o, kh, kw, _ = ins[1].shape
-        oh = common.out_size(h, kh, self.stride[0], self.dilation[0], self.padding[0])
-        ow = common.out_size(w, kw, self.stride[1], self.dilation[1], self.padding[1])
-        return ((n, oh, ow, o),)
-
-    def check(self, site: Site) -> str | None:
-        if site.x.shape[0] != 1:
-            return f"a batch of {site.x.shape[0]} images; firmware computes one at a time"
+    def misfit(self, site: Site) -> str | None:
         c, (o, _, _, per_group) = site.x.shape[3], site.ins[1].shape
         if c != per_group * self.groups or o % self.groups:
             return (
                 f"{c} input channels, {o} filters of {per_group} channels and {self.groups} groups do not fit"
             )
-        if site.ins[2].shape != (o,):
-            return f"bias has shape {site.ins[2].shape}, expected ({o},)"
         return None
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
@@ -67,11 +48,7 @@ class Conv2d(Op):
             columns = patches[..., g * gi : (g + 1) * gi].reshape(n * oh * ow, -1)
             parts.append(columns @ filters[g].T)
         acc = np.concatenate(parts, axis=1).reshape(n, oh, ow, o)
-        if not site.integer:
-            return (np.clip(acc + b, *common.float_bounds(self.clamp)).astype(np.float32),)
-        m, shift = common.requantization(o, self.scale(site))
-        total = acc.astype(np.int64) + b
-        return (fixed.finish(total, m, shift, site.y.q.z, common.bounds(site, self.clamp), site.y.dtype),)
+        return (common.finish(site, acc, b, self.clamp),)
 
     def macs(self, site: Site) -> int:
         return site.y.size * int(np.prod(site.ins[1].shape[1:]))
@@ -89,16 +66,12 @@ class Conv2d(Op):
     def geometry(self, site: Site) -> common.Geometry:
         if self.pointwise(site):
             return common.one_long_row(site)
-        kh, kw = site.ins[1].shape[1:3]
-        return common.geometry(site, self, (kh, kw))
+        return super().geometry(site)
 
     def rows(self, site: Site) -> Rows:
         if self.pointwise(site):
             return Rows(1, site.x.nbytes, 1, site.y.nbytes)
-        return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
-
-    def scale(self, site: Site) -> Array:
-        return common.effective_scale(site)
+        return super().rows(site)
 
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:

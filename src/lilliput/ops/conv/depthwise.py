@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from lilliput import fixed
-from lilliput.graph import Array, Graph, Shape, Tensor
-from lilliput.op import Example, Kernel, Op, Params, Rows, Site, register
+from lilliput.fixed import Clamp
+from lilliput.graph import Array, Graph, Shape
+from lilliput.op import Example, Kernel, Params, Rows, Site, register
 from lilliput.ops.conv import common, kernels
-from lilliput.ops.conv.common import Clamp, Padding, Pair
+from lilliput.ops.conv.common import Pair
+from lilliput.ops.conv.window import WindowedConv
 from lilliput.ops.extreme import near_overflow
 
 LARGEST_WINDOW = 25
@@ -77,40 +78,21 @@ def _dw_f32(site: Site) -> Params:
 
 @register
 @dataclass(frozen=True)
-class DepthwiseConv2d(Op):
-    stride: Pair = (1, 1)
-    padding: Padding = ((0, 0), (0, 0))
-    dilation: Pair = (1, 1)
+class DepthwiseConv2d(WindowedConv):
     clamp: Clamp = None
 
     name: ClassVar[str] = "depthwise_conv2d"
-    operands: ClassVar[int | None] = 3
-    fuses_clamp: ClassVar[bool] = True
-    folds_affine: ClassVar[bool] = True
-    folds_pad: ClassVar[bool] = True
     weights: ClassVar = {1: 3}
-    bias: ClassVar[int | None] = 2
     kernels = (
         Kernel(common.HERE / "dw_s8_4x1.c", _when_4x1, _dw_s8_4x1, _rows),
         Kernel(common.HERE / "dw_s8.c", kernels.is_s8, _dw_s8, _rows),
         Kernel(common.HERE / "dw_f32.c", kernels.is_f32, _dw_f32, _rows),
     )
 
-    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
-        n, h, w, _ = ins[0].shape
-        _, kh, kw, o = ins[1].shape
-        oh = common.out_size(h, kh, self.stride[0], self.dilation[0], self.padding[0])
-        ow = common.out_size(w, kw, self.stride[1], self.dilation[1], self.padding[1])
-        return ((n, oh, ow, o),)
-
-    def check(self, site: Site) -> str | None:
-        if site.x.shape[0] != 1:
-            return f"a batch of {site.x.shape[0]} images; firmware computes one at a time"
+    def misfit(self, site: Site) -> str | None:
         one, _, _, o = site.ins[1].shape
         if one != 1 or o % site.x.shape[3]:
             return f"weights {site.ins[1].shape} do not fit {site.x.shape[3]} input channels"
-        if site.ins[2].shape != (o,):
-            return f"bias has shape {site.ins[2].shape}, expected ({o},)"
         return None
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
@@ -124,11 +106,7 @@ class DepthwiseConv2d(Op):
         for ky in range(kh):
             for kx in range(kw):
                 acc += np.repeat(patches[:, :, :, ky, kx], per_input, axis=3) * w[0, ky, kx].astype(work)
-        if not site.integer:
-            return (np.clip(acc + b, *common.float_bounds(self.clamp)).astype(np.float32),)
-        m, shift = common.requantization(o, self.scale(site))
-        total = acc.astype(np.int64) + b
-        return (fixed.finish(total, m, shift, site.y.q.z, common.bounds(site, self.clamp), site.y.dtype),)
+        return (common.finish(site, acc, b, self.clamp),)
 
     def macs(self, site: Site) -> int:
         return site.y.size * site.ins[1].shape[1] * site.ins[1].shape[2]
@@ -137,16 +115,6 @@ class DepthwiseConv2d(Op):
         from lilliput.ops.conv import learn
 
         return learn.depthwise(self, *xs)
-
-    def geometry(self, site: Site) -> common.Geometry:
-        _, kh, kw, _ = site.ins[1].shape
-        return common.geometry(site, self, (kh, kw))
-
-    def rows(self, site: Site) -> Rows:
-        return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
-
-    def scale(self, site: Site) -> Array:
-        return common.effective_scale(site)
 
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:

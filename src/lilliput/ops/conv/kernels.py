@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from lilliput.fixed import Clamp
 from lilliput.graph import Array
 from lilliput.op import Kernel, Params, Rows, Site
 from lilliput.ops.conv import common
@@ -17,7 +18,7 @@ from lilliput.ops.conv.channels import Channels
 class ConvLike(Protocol):
     """What an operator offers to be computed by the convolution kernels."""
 
-    clamp: common.Clamp
+    clamp: Clamp
     groups: int
 
     def geometry(self, site: Site) -> common.Geometry: ...

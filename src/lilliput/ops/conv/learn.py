@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from lilliput.ops.conv.common import Clamp, Padding
+    from lilliput.fixed import Clamp
+    from lilliput.ops.conv.common import Padding
     from lilliput.ops.conv.conv2d import Conv2d
     from lilliput.ops.conv.depthwise import DepthwiseConv2d
     from lilliput.ops.conv.linear import Linear

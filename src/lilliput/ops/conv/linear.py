@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lilliput import fixed
+from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Op, Rows, Site, register
 from lilliput.ops.conv import common, kernels
-from lilliput.ops.conv.common import Clamp
 from lilliput.ops.extreme import near_overflow
 
 
@@ -44,11 +43,9 @@ class Linear(Op):
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         x, w, b = xs
         if not site.integer:
-            return (np.clip(x @ w.T + b, *common.float_bounds(self.clamp)).astype(np.float32),)
+            return (common.finish(site, x @ w.T, b, self.clamp),)
         acc = (x.astype(np.float64) - site.x.q.z) @ w.T.astype(np.float64)
-        m, shift = common.requantization(len(w), self.scale(site))
-        total = acc.astype(np.int64) + b
-        return (fixed.finish(total, m, shift, site.y.q.z, common.bounds(site, self.clamp), site.y.dtype),)
+        return (common.finish(site, acc, b, self.clamp),)
 
     def macs(self, site: Site) -> int:
         return site.y.size * site.ins[1].shape[1]

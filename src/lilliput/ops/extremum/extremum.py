@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lilliput.fixed import Clamp
 from lilliput.graph import Array, Shape
 from lilliput.op import Example, Site, register
-from lilliput.ops.binary.common import Binary, Clamp
+from lilliput.ops.binary.common import Binary
 from lilliput.ops.extremum import kernels
 
 

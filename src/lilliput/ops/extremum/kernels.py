@@ -39,7 +39,7 @@ def _s8(site: Site) -> Params:
 
 
 def _f32(site: Site) -> Params:
-    lo, hi = common.float_bounds(_op(site).clamp)
+    lo, hi = fixed.float_range(_op(site).clamp)
     return {"walk": common.walk(site), "sign": float(_op(site).sign), "lo": lo, "hi": hi}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lilliput.ops.binary.common import Clamp
+from lilliput.fixed import Clamp
 
 
 def extremum(sign: int, clamp: Clamp, a: Tensor, b: Tensor) -> Tensor:

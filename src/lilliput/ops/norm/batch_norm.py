@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
+from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, Site, register
 from lilliput.ops.extreme import near_overflow
 
 HERE = Path(__file__).parent
-FLOAT_MAX = float(np.finfo(np.float32).max)
-Clamp = tuple[float, float] | None
 
 
 def _constants(site: Site, *dtypes: str) -> bool:
@@ -36,11 +35,6 @@ def _sizes(site: Site) -> Params:
     return {"w": site.ins[1].data, "bias": site.ins[2].data, "n": site.x.size // channels, "c": channels}
 
 
-def _bounds_f32(clamp: Clamp) -> tuple[float, float]:
-    lo, hi = clamp or (-FLOAT_MAX, FLOAT_MAX)
-    return max(lo, -FLOAT_MAX), min(hi, FLOAT_MAX)
-
-
 def _op(site: Site) -> BatchNorm:
     assert isinstance(site.op, BatchNorm)
     return site.op
@@ -54,7 +48,7 @@ def _params_s8(site: Site) -> Params:
 
 
 def _params_f32(site: Site) -> Params:
-    lo, hi = _bounds_f32(_op(site).clamp)
+    lo, hi = fixed.float_range(_op(site).clamp)
     return {**_sizes(site), "lo": lo, "hi": hi}
 
 
@@ -104,7 +98,7 @@ class BatchNorm(Op):
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         x, w, b = xs
         if not site.integer:
-            lo, hi = _bounds_f32(self.clamp)
+            lo, hi = fixed.float_range(self.clamp)
             return (np.clip(x * w + b, np.float32(lo), np.float32(hi)),)
         acc = (x.astype(np.int64) - site.x.q.z) * w + b
         bounds = fixed.clamp_range(self.clamp, site.y.q, "int8")

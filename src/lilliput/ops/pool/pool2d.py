@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lilliput.fixed import FLOAT_MAX, Clamp
 from lilliput.graph import Array, Quant, Shape, Tensor
 from lilliput.op import Example, Op, QuantRule, Site, register
 from lilliput.ops.conv import common
-from lilliput.ops.conv.common import Clamp, Padding, Pair
+from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.pool import kernels
 
 
@@ -97,7 +98,7 @@ class MaxPool2d(Pool2d):
             lo, hi = common.bounds(site, self.clamp)
             best = common.windows(x, self, self.window, -128).max((3, 4))
             return (np.clip(best, lo, hi).astype(x.dtype),)
-        lowest = np.float32(-common.FLOAT_MAX)
+        lowest = np.float32(-FLOAT_MAX)
         # fmax: NaN loses against any number, as in the C.
         best = np.fmax.reduce(
             common.windows(x, self, self.window, float(lowest)), axis=(3, 4), initial=lowest

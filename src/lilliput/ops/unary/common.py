@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from lilliput.graph import Array, Shape, Tensor
+from lilliput.fixed import FLOAT_MAX
+from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, Site
 
 HERE = Path(__file__).parent
-FLOAT_MAX = float(np.finfo(np.float32).max)
 TYPES = ("float32", "int8")
 
 
@@ -67,6 +67,12 @@ class Unary(Op):
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
         return Example(cls(), (shape,))
+
+    @classmethod
+    def examples(cls) -> Iterator[Example | Graph]:
+        yield Example(cls(), ((1, 5, 3, 7),), why="odd plane")
+        yield Example(cls(), ((1, 300),), seed=1, why="more elements than the table has")
+        yield Example(cls(), ((1, 1),), seed=2, why="one element")
 
     def integers(self, site: Site, x: Array) -> Array:
         """int8 -> int8 under the quantization of the site, exactly."""

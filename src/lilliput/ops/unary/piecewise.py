@@ -100,12 +100,6 @@ class HardSwish(Unary):
 
         return hardswish(xs[0])
 
-    @classmethod
-    def examples(cls) -> Iterator[Example]:
-        yield Example(cls(), ((1, 5, 3, 7),), why="odd plane")
-        yield Example(cls(), ((1, 300),), seed=1, why="more elements than the table has")
-        yield Example(cls(), ((1, 1),), seed=2, why="one element")
-
 
 @register
 @dataclass(frozen=True)
@@ -132,12 +126,6 @@ class HardSigmoid(Unary):
         from torch.nn.functional import hardsigmoid
 
         return hardsigmoid(xs[0])
-
-    @classmethod
-    def examples(cls) -> Iterator[Example]:
-        yield Example(cls(), ((1, 5, 3, 7),), why="odd plane")
-        yield Example(cls(), ((1, 300),), seed=1, why="more elements than the table has")
-        yield Example(cls(), ((1, 1),), seed=2, why="one element")
 
 
 def _hard_sigmoid_256ths(real: Fraction) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from lilliput import fixed
 from lilliput.graph import Array, Quant
-from lilliput.op import Example, QuantRule, Site, register
+from lilliput.op import QuantRule, Site, register
 from lilliput.ops.softmax.exponential import exp_negative, reciprocal_one_plus
 from lilliput.ops.table import TABLE_S8
 from lilliput.ops.unary.common import Unary, float_kernel, refuse_output
@@ -56,12 +55,6 @@ class Sigmoid(Unary):
     def torch(self, site: Site, *xs: Any) -> Any:
         return xs[0].sigmoid()
 
-    @classmethod
-    def examples(cls) -> Iterator[Example]:
-        yield Example(cls(), ((1, 5, 3, 7),), why="odd plane")
-        yield Example(cls(), ((1, 300),), seed=1, why="more elements than the table has")
-        yield Example(cls(), ((1, 1),), seed=2, why="one element")
-
 
 @register
 @dataclass(frozen=True)
@@ -90,9 +83,3 @@ class Tanh(Unary):
 
     def torch(self, site: Site, *xs: Any) -> Any:
         return xs[0].tanh()
-
-    @classmethod
-    def examples(cls) -> Iterator[Example]:
-        yield Example(cls(), ((1, 5, 3, 7),), why="odd plane")
-        yield Example(cls(), ((1, 300),), seed=1, why="more elements than the table has")
-        yield Example(cls(), ((1, 1),), seed=2, why="one element")

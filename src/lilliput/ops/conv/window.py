@@ -1,0 +1,56 @@
+"""What Conv2d and DepthwiseConv2d share: a window that slides over an image, one requantization per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lilliput.graph import Array, Shape, Tensor
+from lilliput.op import Op, Rows, Site
+from lilliput.ops.conv import common
+from lilliput.ops.conv.common import Padding, Pair
+
+
+@dataclass(frozen=True)
+class WindowedConv(Op):
+    """A convolution with [*, kh, kw, *] weights; `weights` says which axis is the output's channel."""
+
+    stride: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+
+    operands: ClassVar[int | None] = 3
+    fuses_clamp: ClassVar[bool] = True
+    folds_affine: ClassVar[bool] = True
+    folds_pad: ClassVar[bool] = True
+    bias: ClassVar[int | None] = 2
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        n, h, w, _ = ins[0].shape
+        _, kh, kw, _ = ins[1].shape
+        oh = common.out_size(h, kh, self.stride[0], self.dilation[0], self.padding[0])
+        ow = common.out_size(w, kw, self.stride[1], self.dilation[1], self.padding[1])
+        return ((n, oh, ow, ins[1].shape[self.weights[1]]),)
+
+    def check(self, site: Site) -> str | None:
+        if site.x.shape[0] != 1:
+            return f"a batch of {site.x.shape[0]} images; firmware computes one at a time"
+        if misfit := self.misfit(site):
+            return misfit
+        o = site.ins[1].shape[self.weights[1]]
+        return None if site.ins[2].shape == (o,) else f"bias has shape {site.ins[2].shape}, expected ({o},)"
+
+    def misfit(self, site: Site) -> str | None:
+        """Why these weights cannot serve this input, or None."""
+        raise NotImplementedError
+
+    def geometry(self, site: Site) -> common.Geometry:
+        _, kh, kw, _ = site.ins[1].shape
+        return common.geometry(site, self, (kh, kw))
+
+    def rows(self, site: Site) -> Rows:
+        return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
+
+    def scale(self, site: Site) -> Array:
+        return common.effective_scale(site)
