@@ -27,7 +27,7 @@ from lilliput.ops.conv import Conv2d
 from lilliput.ops.reduce import ArgMax
 from lilliput.ops.shape import Reshape
 from lilliput.ops.unary import Clamp, Sigmoid
-from lilliput.plan import ALIGN, Plan, plan
+from lilliput.plan import WORD, Plan, plan
 from lilliput.toolchain import cache_dir
 from small_graphs import SAME, Builder, int8, small_cnn
 
@@ -82,7 +82,7 @@ def library_of(emitted: Sequence[Emitted], folder: Path, sanitize: str | None = 
 def arena_of(p: Plan, shift: int = 0) -> tuple[np.ndarray, int]:
     """Memory, and an address in it that is aligned but for `shift`."""
     memory = np.zeros(p.arena + 64, np.uint8)
-    return memory, memory.ctypes.data + (-memory.ctypes.data) % ALIGN + shift
+    return memory, memory.ctypes.data + (-memory.ctypes.data) % WORD + shift
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_bad_arenas_are_refused(planned: Plan, library: ctypes.CDLL) -> None:
         assert status(library, function, address, planned.arena - 1) == ARENA
         assert status(library, function, address, 0) == ARENA
         assert not memory.any(), "nothing was written"
-        for shift in range(1, ALIGN):
+        for shift in range(1, WORD):
             assert status(library, function, address + shift, planned.arena) == UNALIGNED
         memory[:] = 0
         assert status(library, function, address, planned.arena + 32) == OK

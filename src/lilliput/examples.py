@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,43 +14,58 @@ from lilliput.quantize import quantize
 
 
 def float_graph(example: Example) -> Graph:
-    """One node; arrays of the example are constants, shapes are float32 inputs."""
+    """One node; arrays of the example are constants, shapes are float32 inputs, tensors inputs of other types."""
     tensors: dict[str, Tensor] = {}
     names = []
     for i, given in enumerate(example.ins):
         name = f"{'c' if isinstance(given, np.ndarray) else 'x'}{i}"
         if isinstance(given, np.ndarray):
             tensors[name] = Tensor(name, given.shape, str(given.dtype), data=given)
+        elif isinstance(given, Tensor):
+            tensors[name] = replace(given, name=name)
         else:
             tensors[name] = Tensor(name, given)
         names.append(name)
     ins = [tensors[name] for name in names]
     shapes = example.op.infer(ins)
     outs = tuple(f"y{i}" for i in range(len(shapes)))
-    for name, shape in zip(outs, shapes, strict=True):
-        tensors[name] = Tensor(name, shape, example.op.result_dtype(ins))
+    for name, shape, dtype in zip(outs, shapes, example.op.result_dtypes(ins), strict=True):
+        tensors[name] = Tensor(name, shape, dtype)
     inputs = tuple(name for name in names if not tensors[name].constant)
     node = Node(example.op, tuple(names), outs, example.op.name)
-    return verify(Graph(inputs, outs, (node,), tensors))
+    limits = {names[i]: list(bounds) for i, bounds in example.limits.items()}
+    return verify(Graph(inputs, outs, (node,), tensors, {"limits": limits} if limits else {}))
 
 
 def draw(graph: Graph, seed: int, count: int = 1) -> list[dict[str, Array]]:
-    """Inputs of a graph: floats are normal, integers uniform over their range with both ends present."""
+    """Inputs of a graph: floats are normal, integers uniform over their range with both ends present.
+
+    `meta["limits"]` of an example bounds an input; 64-bit integers are drawn from 32 bits.
+    """
     rng = np.random.default_rng(seed)
     feeds = []
     for _ in range(count):
         feed: dict[str, Array] = {}
         for name in graph.inputs:
             t = graph.tensors[name]
-            if t.dtype == "float32":
-                feed[name] = rng.normal(0, 1.5, t.shape).astype(np.float32)
-            else:
-                info = np.iinfo(t.dtype)
-                values = rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True)
-                values.flat[0], values.flat[-1] = info.min, info.max
-                feed[name] = values
+            feed[name] = _drawn(rng, t, graph.meta.get("limits", {}).get(name))
         feeds.append(feed)
     return feeds
+
+
+def _drawn(rng: np.random.Generator, t: Tensor, limits: tuple[float, float] | None) -> Array:
+    if t.dtype == "float32":
+        value = rng.normal(0, 1.5, t.shape) if limits is None else rng.uniform(*limits, t.shape)
+        return np.asarray(value, np.float32)
+    if t.dtype == "bool":
+        return np.asarray(rng.integers(0, 2, t.shape), bool)
+    if limits is None:
+        info = np.iinfo("int32" if t.dtype == "int64" else t.dtype)
+        limits = (info.min, info.max)
+    lo, hi = (int(v) for v in limits)
+    values = np.asarray(rng.integers(lo, hi, t.shape, dtype=t.dtype, endpoint=True))
+    values.flat[0], values.flat[-1] = lo, hi
+    return values
 
 
 def ranges_of(graph: Graph, seed: int, squeeze: float = 1.0) -> dict[str, tuple[float, float]]:

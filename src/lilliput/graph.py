@@ -305,10 +305,12 @@ def _types(site: Site) -> str | None:
         return f"a view of {site.x.dtype} cannot be {site.y.dtype}"
     axes = {id(site.ins[index]): axis for index, axis in site.op.weights.items()}
     for t in (*site.ins, *site.outs):
-        if t.dtype != "int8":
+        if t.dtype not in ("int8", "int16"):
             continue
         if t.quant is None:
-            return f"int8 tensor '{t.name}' carries no quantization"
+            if site.op.plain_integers or site.op.view:
+                continue
+            return f"{t.dtype} tensor '{t.name}' carries no quantization"
         if t.quant.axis is not None and t.quant.axis != axes.get(id(t)):
             return (
                 f"'{t.name}' is quantized along axis {t.quant.axis}, expected {axes.get(id(t), 'per tensor')}"

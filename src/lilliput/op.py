@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -79,6 +80,10 @@ class Kernel:
     `when` says whether it may be used; `params` gives the fields of NAME_t (integers, floats, constant arrays);
     `rows` gives the schedule of a row kernel, None for the plain form; `scratch` is in bytes; `in_place` lists the
     inputs whose storage the output may take over; `variadic` kernels take their inputs as one array of pointers.
+
+    A *generic* kernel has `tokens`, words of its source that stand for something else in each instance:
+    {"T": "int32_t"}. It calls itself KERNEL. A *rendered* kernel is a jinja template (NAME.c.j2) that `params` and
+    `name` turn into one function per layer, without a parameter struct: for code that is data, such as if/else trees.
     """
 
     source: Path
@@ -91,10 +96,25 @@ class Kernel:
     variadic: bool = False
     reads: tuple[int, ...] | None = None
     """The inputs that are passed as pointers, the others being packed by `params`; None: all but the constants."""
+    tokens: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return self.source.stem
+        return "_".join(
+            [self.source.name.split(".")[0], *(v.removesuffix("_t") for v in self.tokens.values())]
+        )
+
+    @property
+    def rendered(self) -> bool:
+        return self.source.suffix == ".j2"
+
+    def text(self) -> str:
+        """The C of the kernel: its source with the tokens replaced."""
+        source = self.source.read_text()
+        if not self.tokens:
+            return source
+        words = {"KERNEL": self.name, **self.tokens}
+        return re.sub(rf"\b({'|'.join(words)})(?=_[a-z]|\b)", lambda found: words[found[1]], source)
 
 
 QuantRule = Literal["calibrate", "like input"]
@@ -132,13 +152,22 @@ class Op:
     """How the result is quantized: calibrated, with the input's parameters, or fixed."""
     same_quant_inputs: ClassVar[bool] = False
     """All inputs share the output's quantization (concatenation)."""
+    plain_integers: ClassVar[bool] = False
+    """Takes int8 and int16 tensors without quantization: integers that stand for themselves."""
+    float_constants: ClassVar[tuple[int, ...]] = ()
+    """Inputs that stay float32 constants when the operator is quantized; the kernels' `params` pack them."""
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         """The shapes of the results."""
         raise NotImplementedError
 
     def result_dtype(self, ins: Sequence[Tensor]) -> str:
+        """The type of the results, where all have one."""
         return ins[0].dtype
+
+    def result_dtypes(self, ins: Sequence[Tensor]) -> tuple[str, ...]:
+        """The types of the results."""
+        return (self.result_dtype(ins),) * len(self.infer(ins))
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         """The numpy reference: float32, or exact integers. Leading dimension may be a batch (see `batchable`)."""
@@ -200,14 +229,19 @@ class Op:
 
 @dataclass(frozen=True)
 class Example:
-    """One test case: input shapes (constants carry data), and for int8 the ranges are drawn from `seed`."""
+    """One test case: shapes are float32 inputs, tensors inputs of other types, arrays constants.
+
+    For int8 the ranges are drawn from `seed`.
+    """
 
     op: Op
-    ins: tuple[Shape | Array, ...]
+    ins: tuple[Shape | Array | Tensor, ...]
     seed: int = 0
     why: str = ""
     integer: bool = True
     """Whether the case also exists in int8."""
+    limits: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    """Input index -> least and largest value that tests draw for it."""
 
 
 REGISTRY: dict[str, type[Op]] = {}

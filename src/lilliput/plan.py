@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lilliput.errors import UserError
-from lilliput.graph import Graph
+from lilliput.graph import ITEM_SIZE, Graph
 from lilliput.op import Kernel, Pick, Site, fastest, usable
 
-ALIGN = 4
-"""Buffers start on words: kernels of every type may live anywhere in the arena."""
+WORD = 4
+"""Buffers start on words, and on pairs of them where a tensor holds 64-bit integers."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Plan:
     arena: int
     buffers: tuple[tuple[Buffer, int], ...]
     lower_bound: int
+
+    @property
+    def alignment(self) -> int:
+        """What the arena's address is a multiple of, in bytes."""
+        return alignment(self.graph)
 
     def __str__(self) -> str:
         lines = [f"arena {self.arena} bytes (largest live set {self.lower_bound})"]
@@ -94,7 +99,7 @@ def _refuse_constant_results(graph: Graph) -> None:
         )
 
 
-ARENA_TYPES = ("float32", "int8", "uint8", "int16", "int32")
+ARENA_TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
 """What the inputs, results and outputs of firmware may be."""
 
 
@@ -126,8 +131,13 @@ def _kernel(site: Site, features: frozenset[str], pick: Pick) -> Kernel:
     return pick(site, kernels)
 
 
-def align(size: int) -> int:
-    return -(-size // ALIGN) * ALIGN
+def alignment(graph: Graph) -> int:
+    """The alignment of every buffer of a graph, in bytes."""
+    return max(WORD, *(ITEM_SIZE[t.dtype] for t in graph.tensors.values() if not t.constant))
+
+
+def align(size: int, to: int = WORD) -> int:
+    return -(-size // to) * to
 
 
 def _storage(graph: Graph, sites: Sequence[Site], kernels: Sequence[Kernel]) -> dict[str, str]:
@@ -165,7 +175,7 @@ def liveness(
     graph: Graph, sites: Sequence[Site], kernels: Sequence[Kernel]
 ) -> tuple[list[Buffer], dict[int, int]]:
     """The buffers with their lifetimes, and for each step with scratch memory the index of its buffer."""
-    owner = _storage(graph, sites, kernels)
+    owner, to = _storage(graph, sites, kernels), alignment(graph)
     groups: dict[str, list[str]] = {}
     for name, root in owner.items():
         groups.setdefault(root, []).append(name)
@@ -176,7 +186,7 @@ def liveness(
     buffers = []
     for root, names in groups.items():
         first = min(birth[name] for name in names if name in birth)
-        size = max(align(graph.tensors[name].nbytes) for name in names)
+        size = max(align(graph.tensors[name].nbytes, to) for name in names)
         kind = (
             "input" if root in graph.inputs else "output" if set(names) & set(graph.outputs) else "activation"
         )
@@ -185,7 +195,7 @@ def liveness(
     for i, (site, kernel) in enumerate(zip(sites, kernels, strict=True)):
         if size := kernel.scratch(site):
             scratch[i] = len(buffers)
-            buffers.append(Buffer((f"scratch of {site.name or i}",), align(size), i, i, "scratch"))
+            buffers.append(Buffer((f"scratch of {site.name or i}",), align(size, to), i, i, "scratch"))
     return buffers, scratch
 
 

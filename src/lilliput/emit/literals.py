@@ -18,6 +18,7 @@ C_TYPES = {
     "uint16": "uint16_t",
     "int32": "int32_t",
     "uint32": "uint32_t",
+    "int64": "int64_t",
     "bool": "uint8_t",
 }
 _C_WORDS = """
@@ -67,7 +68,8 @@ def wrapped(items: Iterable[str]) -> str:
 def number(value: int | float) -> str:
     """One literal. Floats are hexadecimal: exact, and the same on every machine."""
     if isinstance(value, bool | int | np.integer):
-        return "(-2147483647 - 1)" if int(value) == -(2**31) else str(int(value))
+        least = {-(2**31): "(-2147483647 - 1)", -(2**63): "(-9223372036854775807 - 1)"}
+        return least.get(int(value), str(int(value)))
     if not np.isfinite(value):
         raise ValueError(f"{value} has no C99 literal")
     return f"{float(np.float32(value)).hex()}f"
@@ -76,7 +78,7 @@ def number(value: int | float) -> str:
 def array(values: Array) -> str:
     """The body of an initialiser, wrapped."""
     flat = values.reshape(-1)
-    if flat.dtype == np.float32 or (flat.dtype == np.int32 and flat.min(initial=0) == -(2**31)):
+    if flat.dtype == np.float32 or flat.dtype in (np.int32, np.int64):
         texts = [number(v) for v in flat.tolist()]
     else:
         texts = list(map(str, flat.astype(np.int64).tolist()))

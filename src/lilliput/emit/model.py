@@ -16,8 +16,8 @@ from lilliput.emit import literals
 from lilliput.errors import UserError
 from lilliput.evaluate import step_through
 from lilliput.graph import Array, Tensor
-from lilliput.op import Kernel, Rows
-from lilliput.plan import ALIGN, Plan, Step
+from lilliput.op import Kernel, Rows, Site
+from lilliput.plan import Plan, Step
 from lilliput.version import __version__
 
 HERE = Path(__file__).parent
@@ -132,7 +132,7 @@ def emit_many(models: Sequence[tuple[Plan, str, Golden | None]]) -> list[Emitted
     steps = [step for plan, _, _ in models for step in plan.steps]
     kernels = {step.kernel.name: step.kernel for step in steps}
     taps = max((step.kernel.rows(step.site).taps for step in steps if step.kernel.rows), default=1)
-    pasted = paste([k.source for k in kernels.values()])
+    pasted = paste(kernels.values())
     parts = [_model(plan, literals.identifier(name), golden) for plan, name, golden in models]
     template = TEMPLATES.get_template("model.c.j2")
     source = template.render(
@@ -173,7 +173,7 @@ def _model(plan: Plan, name: str, golden: Golden | None) -> tuple[dict[str, Any]
         "outputs": outputs,
         "arena": plan.arena,
         "floats": any(t.dtype == "float32" for t in plan.graph.tensors.values()),
-        "align": ALIGN,
+        "align": plan.alignment,
         "labels": [literals.string(str(label)) for label in plan.graph.meta.get("labels", ())],
         "golden": [(p, literals.array(golden.inputs[p.tensor.name])) for p in inputs],
         "expected": [(p, literals.array(proven[p.tensor.name])) for p in outputs],
@@ -193,7 +193,11 @@ def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -
     site, kernel = step.site, step.kernel
     params = f"{prefix}_p{i}"
     constants.definitions.append(f"/* layer {_describe(step, i)} */")
-    constants.struct(kernel, kernel.params(site), params)
+    if kernel.rendered:
+        constants.definitions.append(_rendered(kernel, site, function := f"{prefix}_k{i}"))
+    else:
+        constants.struct(kernel, kernel.params(site), params)
+        function = kernel.name
     reads = [j for j, t in enumerate(site.ins) if not t.constant] if kernel.reads is None else kernel.reads
     ins = [site.ins[j] for j in reads]
     scratch = "NULL" if step.scratch is None else f"arena + {step.scratch}"
@@ -205,7 +209,7 @@ def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -
             f"over_rows({kernel.name}, &{params}, &{prefix}_r{i}, arena + {x}, arena + {y}, {scratch});"
         )
     else:
-        arguments = [f"&{params}"]
+        arguments = [] if kernel.rendered else [f"&{params}"]
         if kernel.variadic:
             pointers = ", ".join(f"arena + {plan.offsets[t.name]}" for t in ins)
             lines.append(f"const void *const xs[{len(ins)}] = {{{pointers}}};")
@@ -215,8 +219,15 @@ def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -
         arguments += [_pointer(t, plan.offsets[t.name], const=False) for t in site.outs]
         if step.scratch is not None:
             arguments.append(scratch)
-        lines.append(f"{kernel.name}({', '.join(arguments)});")
+        lines.append(f"{function}({', '.join(arguments)});")
     return _Layer(f"{prefix}_l{i}", _describe(step, i), tuple(lines))
+
+
+def _rendered(kernel: Kernel, site: Site, function: str) -> str:
+    """The function of one layer from its template."""
+    text = "\n".join(line for line in kernel.text().splitlines() if not line.startswith('#include "'))
+    template = TEMPLATES.from_string(text)
+    return template.render(name=function, number=literals.number, **kernel.params(site)).strip("\n")
 
 
 def _source(tensor: Tensor, plan: Plan, constants: _Constants) -> str:
@@ -248,36 +259,42 @@ def _ports(plan: Plan, names: Sequence[str], function: str) -> list[_Port]:
 def random_inputs(plan: Plan) -> dict[str, Array]:
     """The same pseudo-random inputs every time, over the whole range of integers and -1..1 for floats."""
     rng = np.random.default_rng(20260101)
-    made = {}
-    for name in plan.graph.inputs:
-        t = plan.graph.tensors[name]
-        if t.dtype == "float32":
-            made[name] = rng.uniform(-1, 1, t.shape).astype(np.float32)
-        else:
-            info = np.iinfo(t.dtype)
-            made[name] = rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True)
-    return made
+    return {name: random_value(rng, plan.graph.tensors[name]) for name in plan.graph.inputs}
 
 
-def paste(sources: Sequence[Path]) -> str:
-    """The given C files with their quoted includes resolved, each file once, include guards removed."""
+def random_value(rng: np.random.Generator, t: Tensor) -> Array:
+    """A value of a tensor's type; 64-bit integers stay small enough to be told apart from overflow."""
+    if t.dtype == "float32":
+        return rng.uniform(-1, 1, t.shape).astype(np.float32)
+    if t.dtype == "bool":
+        return rng.integers(0, 2, t.shape).astype(bool)
+    info = np.iinfo("int32" if t.dtype == "int64" else t.dtype)
+    return np.asarray(rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True))
+
+
+def paste(kernels: Iterable[Kernel]) -> str:
+    """The kernels' C with quoted includes resolved, each file once, include guards removed.
+
+    Of a rendered kernel only the includes appear: its functions belong to layers.
+    """
     done: set[str] = set()
     out: list[str] = []
 
-    def add(path: Path) -> None:
-        if path.name in done:
+    def add(name: str, text: str, *, body: bool = True) -> None:
+        if name in done:
             return
-        done.add(path.name)
-        body = []
-        for line in path.read_text().splitlines():
+        done.add(name)
+        kept = []
+        for line in text.splitlines():
             if include := re.fullmatch(r'#include "([a-z0-9_]+\.h)"', line.strip()):
-                add(HEADERS / include[1])
-            else:
-                body.append(line)
-        out.append(_without_guard("\n".join(body)).strip("\n"))
+                add(include[1], (HEADERS / include[1]).read_text())
+            elif body:
+                kept.append(line)
+        if body:
+            out.append(_without_guard("\n".join(kept)).strip("\n"))
 
-    for source in sources:
-        add(source)
+    for kernel in kernels:
+        add(kernel.name, kernel.text(), body=not kernel.rendered)
     return "\n\n".join(out)
 
 

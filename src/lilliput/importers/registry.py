@@ -1,4 +1,4 @@
-"""Who turns a foreign operator into ours: filled by `ops/<family>/convert.py`, asked by the importers."""
+"""Who turns a foreign operator into ours: filled by `convert.py` and `from_onnx.py` of each `ops/<family>/`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lilliput.importers.builder import Value
+    from lilliput.importers.onnx import OnnxBuilder
+    from lilliput.importers.onnx_reader import OnnxNode
     from lilliput.importers.tflite import TfliteBuilder
     from lilliput.importers.tflite_reader import TfliteOperator
-    from lilliput.importers.torch import Call, TorchBuilder, Value
+    from lilliput.importers.torch import Call, TorchBuilder
 
 TorchConverter = Callable[["TorchBuilder", "Call"], "Value | tuple[Value, ...]"]
 TfliteConverter = Callable[["TfliteBuilder", "TfliteOperator"], None]
+OnnxConverter = Callable[["OnnxBuilder", "OnnxNode"], "Value | tuple[Value | None, ...]"]
 
 _TORCH: dict[str, TorchConverter] = {}
 _TFLITE: dict[str, TfliteConverter] = {}
+_ONNX: dict[str, OnnxConverter] = {}
+_PLANES: set[str] = set()
+_MOVES: set[str] = set()
 
 
 def aten(*names: str) -> Callable[[TorchConverter], TorchConverter]:
@@ -28,6 +35,17 @@ def aten(*names: str) -> Callable[[TorchConverter], TorchConverter]:
 def tflite(*names: str) -> Callable[[TfliteConverter], TfliteConverter]:
     """Register a converter for TensorFlow Lite operators: "CONV_2D"."""
     return _into(_TFLITE, names)
+
+
+def onnx(*names: str, planes: bool = False, moves: bool = False) -> Callable[[OnnxConverter], OnnxConverter]:
+    """Register a converter for ONNX operators, with their domain unless it is the default: "ai.onnx.ml:Scaler".
+
+    `planes`: it computes on planes, so that an input of the model is stored channels-last for it.
+    `moves`: the axes of its result are not those of its input (reshape, transpose).
+    """
+    _PLANES.update(names if planes else ())
+    _MOVES.update(names if moves else ())
+    return _into(_ONNX, names)
 
 
 def _into(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[Any], Any]:
@@ -46,8 +64,9 @@ def _load() -> None:
     import lilliput.ops
 
     for module in pkgutil.iter_modules(lilliput.ops.__path__, "lilliput.ops."):
-        if module.ispkg and importlib.util.find_spec(f"{module.name}.convert"):
-            importlib.import_module(f"{module.name}.convert")
+        for part in ("convert", "from_onnx"):
+            if module.ispkg and importlib.util.find_spec(f"{module.name}.{part}"):
+                importlib.import_module(f"{module.name}.{part}")
 
 
 def torch_converters() -> dict[str, TorchConverter]:
@@ -58,3 +77,20 @@ def torch_converters() -> dict[str, TorchConverter]:
 def tflite_converters() -> dict[str, TfliteConverter]:
     _load()
     return _TFLITE
+
+
+def onnx_converters() -> dict[str, OnnxConverter]:
+    _load()
+    return _ONNX
+
+
+def wants_planes(operator: str) -> bool:
+    """Whether an ONNX operator computes on planes."""
+    _load()
+    return operator in _PLANES
+
+
+def moves_axes(operator: str) -> bool:
+    """Whether the axes of an ONNX operator's result are others than its input's."""
+    _load()
+    return operator in _MOVES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,20 +12,10 @@ import torch
 from torch.fx import Node as FxNode
 
 from lilliput.errors import UserError
-from lilliput.graph import Array, Graph, Node, Tensor, verify
+from lilliput.graph import Array, Graph, Tensor, verify
+from lilliput.importers.builder import NHWC, Builder
+from lilliput.importers.builder import Value as Value
 from lilliput.importers.registry import torch_converters
-from lilliput.op import Op
-from lilliput.ops.shape import Reshape, Transpose
-
-NHWC = (0, 2, 3, 1)
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor of ours that stands for one of torch's: stored axis j holds torch's dimension order[j]."""
-
-    name: str
-    order: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -44,13 +34,10 @@ class Call:
 
 
 @dataclass
-class TorchBuilder:
+class TorchBuilder(Builder):
     """What converters use to look at arguments and to add nodes."""
 
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    nodes: list[Node] = field(default_factory=list)
     values: dict[FxNode, Any] = field(default_factory=dict)
-    where: str = ""
 
     def value(self, argument: Any) -> Value:
         """The tensor an argument stands for; numbers and arrays become constants."""
@@ -59,68 +46,15 @@ class TorchBuilder:
             return found if isinstance(found, Value) else self.constant(np.asarray(found, np.float32))
         return self.constant(np.asarray(argument, np.float32))
 
-    def tensor(self, value: Value) -> Tensor:
-        return self.tensors[value.name]
-
-    def shape(self, value: Value) -> tuple[int, ...]:
-        """Torch's shape: dimensions in torch's order."""
-        stored = self.tensor(value).shape
-        return tuple(stored[value.order.index(d)] for d in range(len(stored)))
-
     def is_constant(self, argument: Any) -> bool:
         return not isinstance(argument, FxNode) or self.tensor(self.value(argument)).constant
 
     def data(self, argument: Any) -> Array:
         """The numbers of a constant argument, in torch's dimension order."""
-        value = self.value(argument)
-        found = self.tensor(value).data
+        found = self.numbers(self.value(argument))
         if found is None:
             raise UserError(f"layer '{self.where}': weights that are computed at run time are not supported")
-        return np.transpose(found, [value.order.index(d) for d in range(found.ndim)])
-
-    def constant(self, data: Array) -> Value:
-        name = f"{self.where or 'constant'}.c{len(self.tensors)}"
-        data = np.array(data, order="C")
-        self.tensors[name] = Tensor(name, data.shape, str(data.dtype), data=data)
-        return Value(name, tuple(range(data.ndim)))
-
-    def add(self, op: Op, ins: Sequence[Value], order: tuple[int, ...] | None = None) -> Value:
-        """Append a node; the result keeps the first input's dimension order unless another is given."""
-        sources = [self.tensor(v) for v in ins]
-        (shape,) = op.infer(sources)
-        name = f"{self.where}.{op.name}{len(self.nodes)}"
-        self.tensors[name] = Tensor(name, shape, op.result_dtype(sources))
-        self.nodes.append(Node(op, tuple(v.name for v in ins), (name,), self.where))
-        if order is None:
-            order = ins[0].order if len(ins[0].order) == len(shape) else tuple(range(len(shape)))
-        return Value(name, order)
-
-    def axis(self, value: Value, dim: int) -> int:
-        """Where torch's dimension `dim` is stored."""
-        return value.order.index(dim % len(value.order))
-
-    def reorder(self, value: Value, order: tuple[int, ...]) -> Value:
-        """The same value stored in another order of dimensions; free where only axes of size one move."""
-        if value.order == order:
-            return value
-        perm = tuple(value.order.index(d) for d in order)
-        t = self.tensor(value)
-        if t.data is not None:
-            return Value(self.constant(np.transpose(t.data, perm)).name, order)
-        moving = [p for p in perm if t.shape[p] != 1]
-        if moving == sorted(moving):
-            return self.add(Reshape(tuple(t.shape[p] for p in perm)), [value], order)
-        return self.add(Transpose(perm), [value], order)
-
-    def logical(self, value: Value) -> Value:
-        """Stored in torch's own order, for operators that count elements (reshape)."""
-        return self.reorder(value, tuple(range(len(value.order))))
-
-    def channels_last(self, value: Value) -> Value:
-        """Stored as NHWC, for operators over planes."""
-        if len(value.order) != 4:
-            raise UserError(f"layer '{self.where}': expected 4 dimensions, found {len(value.order)}")
-        return self.reorder(value, NHWC)
+        return found
 
 
 def load_torch(module: torch.nn.Module, example: torch.Tensor | Array) -> Graph:

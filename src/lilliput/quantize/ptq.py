@@ -13,6 +13,7 @@ from lilliput.graph import Array, Graph, Node, Quant, Tensor, verify
 from lilliput.op import Site
 from lilliput.ops.requantize import Dequantize, Quantize
 from lilliput.quantize.calibrate import Method, Range, calibrate, range_quant
+from lilliput.quantize.float_parts import with_float_parts, without_round_trips
 
 IO = Literal["int8", "float32"]
 
@@ -41,12 +42,10 @@ def quantize(
     for name, t in graph.tensors.items():
         if not t.constant:
             tensors[name] = replace(t, dtype="int8", quant=quants[name]) if t.dtype == "float32" else t
-    nodes = []
-    for node in graph.nodes:
-        nodes.append(_quantize_constants(graph.site(node), node, tensors))
+    nodes = [_quantize_constants(graph.site(node), node, tensors) for node in graph.nodes]
     done = replace(graph, nodes=tuple(nodes), tensors=tensors)
-    done = _requantize_where_needed(done)
-    return verify(_float_ends(done) if io == "float32" else done)
+    done = _requantize_where_needed(with_float_parts(graph, done))
+    return verify(without_round_trips(_float_ends(done) if io == "float32" else done))
 
 
 def _quantize_constants(site: Site, node: Node, tensors: dict[str, Tensor]) -> Node:
@@ -55,7 +54,7 @@ def _quantize_constants(site: Site, node: Node, tensors: dict[str, Tensor]) -> N
     for i, t in enumerate(site.ins):
         if t.data is None:
             continue
-        if t.dtype != "float32":
+        if t.dtype != "float32" or i in site.op.float_constants:
             tensors[t.name] = t
             continue
         name = f"{t.name}@{node.outputs[0]}"
@@ -150,7 +149,8 @@ def _activation_quants(
             fixed.update({t.name: site.op.out_quant for t in site.outs})
     for site in graph.sites():
         if site.op.out_quant == "like input":
-            groups.join(site.y.name, site.x.name)
+            for t in site.outs:
+                groups.join(t.name, site.x.name)
     # A fixed scale stays in its group: an operand that has one is requantized, the others keep their resolution.
     held = {groups.find(name) for name in fixed}
     for site in graph.sites():

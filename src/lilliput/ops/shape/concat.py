@@ -41,6 +41,7 @@ class Concat(Op):
     axis: int = 1
 
     name: ClassVar[str] = "concat"
+    plain_integers: ClassVar[bool] = True
     operands: ClassVar[int | None] = None
     same_quant_inputs: ClassVar[bool] = True
     kernels = (Kernel(common.HERE / "concat_bytes.c", common.moves, _params, variadic=True),)

@@ -46,6 +46,7 @@ class Pad(Op):
     value: float = 0.0
 
     name: ClassVar[str] = "pad"
+    plain_integers: ClassVar[bool] = True
     out_quant: ClassVar[QuantRule] = "like input"
     kernels = (Kernel(common.HERE / "pad_bytes.c", common.moves, _params),)
 

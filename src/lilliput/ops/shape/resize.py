@@ -58,6 +58,7 @@ class ResizeNearest(Op):
     columns: tuple[int, ...] = ()
 
     name: ClassVar[str] = "resize_nearest"
+    plain_integers: ClassVar[bool] = True
     out_quant: ClassVar[QuantRule] = "like input"
     kernels = (Kernel(common.HERE / "resize_nearest.c", common.moves, _params),)
 

@@ -31,6 +31,7 @@ class Slice(Op):
     strides: tuple[int, ...] = ()
 
     name: ClassVar[str] = "slice"
+    plain_integers: ClassVar[bool] = True
     out_quant: ClassVar[QuantRule] = "like input"
     kernels = common.moving_kernels(_walk)
 

@@ -25,6 +25,7 @@ class Transpose(Op):
     perm: tuple[int, ...] = ()
 
     name: ClassVar[str] = "transpose"
+    plain_integers: ClassVar[bool] = True
     out_quant: ClassVar[QuantRule] = "like input"
     kernels = common.moving_kernels(_walk)
 
