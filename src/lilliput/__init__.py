@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lilliput.graph import Quant as Quant
     from lilliput.graph import Tensor as Tensor
     from lilliput.loading import load as load
+    from lilliput.passes.states import stateful as stateful
     from lilliput.profile import profile as profile
     from lilliput.quantize import quantize as quantize
     from lilliput.store import save as save
@@ -54,6 +55,7 @@ PUBLIC = {
     "profile": "profile",
     "quantize": "quantize",
     "save": "store",
+    "stateful": "passes.states",
     "target_names": "target",
     "validate": "validate",
 }

@@ -90,6 +90,7 @@ def build_firmware(
         f'-DLILLIPUT_MODEL_HEADER="{prefix}.h"',
         f"-DLILLIPUT_ARENA_SIZE={prefix.upper()}_ARENA_SIZE",
         f"-DLILLIPUT_ARENA_ALIGN={prefix.upper()}_ARENA_ALIGN",
+        f"-DLILLIPUT_STATE_SIZE={prefix.upper()}_STATE_SIZE",
     ]
     with_model = [_FIRMWARE_C / "arena.c", *(path.resolve() for path in sources)]
     script = _script(flash, ram, prefix, keep)

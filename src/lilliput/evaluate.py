@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from lilliput.errors import UserError
-from lilliput.graph import INT_RANGE, Array, Graph, Shape
+from lilliput.graph import INT_RANGE, Array, Graph, Shape, Tensor
+from lilliput.op import Site
 
 CHUNK = 128
 Watch = Callable[[str, Array], None]
+Samples = Array | Mapping[str, Array]
+"""N samples along dimension 0: an array, or one per input by name."""
 
 
 def batchable(graph: Graph) -> bool:
     """Whether N samples may be computed at once along dimension 0 of every activation."""
     activations = [t for t in graph.tensors.values() if not t.constant]
-    return all(t.shape and t.shape[0] == 1 for t in activations) and all(
-        site.op.batchable(site) for site in graph.sites()
+    return (
+        not graph.states
+        and all(t.shape and t.shape[0] == 1 for t in activations)
+        and all(site.op.batchable(site) for site in graph.sites())
     )
 
 
 def step_through(graph: Graph, feed: Mapping[str, Array], watch: Watch | None = None) -> dict[str, Array]:
-    """Values of the graph's outputs for one feed (dimension 0 may hold a batch); `watch` sees every activation."""
+    """Values of the graph's outputs for one feed (dimension 0 may hold a batch); `watch` sees every activation.
+
+    States start from zero, or where the feed says.
+    """
+    return advance(graph, feed, {}, watch)[0]
+
+
+def advance(
+    graph: Graph, feed: Mapping[str, Array], state: Mapping[str, Array], watch: Watch | None = None
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """One run of a graph with states: (outputs, the state that the next run starts from).
+
+    A state is a value per tensor that a run starts from; what is missing in it is real zero, as after a reset.
+    """
     values: dict[str, Array] = {name: t.data for name, t in graph.tensors.items() if t.data is not None}
     values.update(feed)
+    for before, _ in graph.states:
+        if before not in feed:
+            values[before] = state.get(before, reset(graph.tensors[before]))
     last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
     for name in graph.inputs if watch else ():
         assert watch is not None
@@ -36,42 +57,99 @@ def step_through(graph: Graph, feed: Mapping[str, Array], watch: Watch | None = 
             if watch:
                 watch(name, value)
         for name in node.inputs:  # free what nobody reads any more: calibration sets are large
-            if last[name] == i and name not in graph.outputs and not graph.tensors[name].constant:
+            if last[name] == i and name not in graph.kept and not graph.tensors[name].constant:
                 values.pop(name, None)
-    return {name: values[name] for name in graph.outputs}
+    return {name: values[name] for name in graph.outputs}, {b: values[a] for b, a in graph.states}
 
 
-def _chunks(graph: Graph, x: Array) -> Iterable[Array]:
-    size = CHUNK if batchable(graph) else 1
-    return (x[i : i + size] for i in range(0, len(x), size))
+def reset(t: Tensor) -> Array:
+    """What a state starts from: real zero."""
+    return np.full(t.shape, 0 if t.quant is None else t.quant.z, t.dtype)
 
 
-def run(graph: Graph, x: Array, watch: Watch | None = None) -> Array:
+class Shadow:
+    """The reference of one layer at a time, on what another implementation has computed up to there.
+
+    So a layer is judged by itself: where floats are summed in another order, later roundings may fall to either side.
+    """
+
+    def __init__(self, graph: Graph, feed: Mapping[str, Array]) -> None:
+        self._graph = graph
+        self._producer = graph.producer()
+        self._values = {name: t.data for name, t in graph.tensors.items() if t.data is not None} | dict(feed)
+
+    def expect(self, site: Site) -> dict[str, Array]:
+        """The results of a layer from the values it had."""
+        results = site.op.run(site, *(self._value(t.name) for t in site.ins))
+        return {t.name: result for t, result in zip(site.outs, results, strict=True)}
+
+    def set(self, name: str, value: Array) -> None:
+        """What the other implementation computed."""
+        self._values[name] = value
+
+    def _value(self, name: str) -> Array:
+        if name not in self._values:  # a view has no layer: it holds what it is a view of
+            node = self._producer[name]
+            (self._values[name],) = node.op.run(self._graph.site(node), self._value(node.inputs[0]))
+        return self._values[name]
+
+
+def sample_count(x: Samples) -> int:
+    """How many samples there are."""
+    return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
+
+
+def feeds(graph: Graph, xs: Mapping[str, Array], size: int = 1) -> Iterator[dict[str, Array]]:
+    """What single runs take: samples `size` at a time along dimension 0, or one where the model has no batch axis."""
+    for i in range(0, sample_count(xs), size):
+        yield {
+            name: x[i : i + size] if _batched(graph, name) else x[i].reshape(graph.tensors[name].shape)
+            for name, x in xs.items()
+        }
+
+
+def _batched(graph: Graph, name: str) -> bool:
+    """Whether dimension 0 of a tensor is that of the samples."""
+    return graph.tensors[name].shape[:1] == (1,)
+
+
+def run(graph: Graph, x: Samples, watch: Watch | None = None, *, keep_state: bool = False) -> Array:
     """The first output for N samples stacked along dimension 0; float samples are quantized for an int8 input."""
-    return outputs(graph, x, watch)[graph.outputs[0]]
+    return outputs(graph, x, watch, keep_state=keep_state)[graph.outputs[0]]
 
 
-def outputs(graph: Graph, x: Array, watch: Watch | None = None) -> dict[str, Array]:
-    """Every output for N samples: name -> array with the samples along dimension 0."""
-    name = graph.inputs[0]
-    if len(graph.inputs) > 1:
-        raise UserError(
-            f"the model has {len(graph.inputs)} inputs ({', '.join(graph.inputs)}); samples are for models of one"
-        )
-    parts = [step_through(graph, {name: chunk}, watch) for chunk in _chunks(graph, as_input(graph, x))]
+def outputs(
+    graph: Graph, x: Samples, watch: Watch | None = None, *, keep_state: bool = False
+) -> dict[str, Array]:
+    """Every output for N samples: name -> array with the samples along dimension 0.
+
+    With `keep_state` a sample starts from the state that the one before it left, otherwise every one from a reset.
+    """
+    size = CHUNK if batchable(graph) else 1
+    state: dict[str, Array] = {}
+    parts = []
+    for feed in feeds(graph, as_inputs(graph, x), size):
+        part, left = advance(graph, feed, state, watch)
+        parts.append(part)
+        state = left if keep_state else {}
     return joined(graph, parts)
 
 
 def joined(graph: Graph, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """The outputs of several runs as one array each; results without any axis get one."""
-    return {name: np.concatenate([np.atleast_1d(part[name]) for part in parts]) for name in graph.outputs}
+    """The outputs of several runs as one array each, with the samples along dimension 0."""
+    return {
+        name: (np.concatenate if _batched(graph, name) else np.stack)([part[name] for part in parts])
+        for name in graph.outputs
+    }
 
 
-def all_tensors(graph: Graph, x: Array) -> dict[str, Array]:
+def all_tensors(graph: Graph, x: Samples) -> dict[str, Array]:
     """Every activation for N samples: name -> array with the samples along dimension 0."""
     seen: dict[str, list[Array]] = {}
     run(graph, x, lambda name, value: seen.setdefault(name, []).append(value))
-    return {name: np.concatenate(parts) for name, parts in seen.items()}
+    return {
+        name: (np.concatenate if _batched(graph, name) else np.stack)(parts) for name, parts in seen.items()
+    }
 
 
 def _same_elements(found: Shape, expected: Shape) -> bool:
@@ -80,10 +158,30 @@ def _same_elements(found: Shape, expected: Shape) -> bool:
     return flat or [d for d in found if d != 1] == [d for d in expected if d != 1]
 
 
+def as_inputs(graph: Graph, x: Samples) -> dict[str, Array]:
+    """N samples of every input in its type and shape: an array for a model of one input, else a mapping by name."""
+    if not isinstance(x, Mapping):
+        if len(graph.inputs) > 1:
+            raise UserError(
+                f"the model has {len(graph.inputs)} inputs; give samples for each by name: {', '.join(graph.inputs)}"
+            )
+        x = {graph.inputs[0]: x}
+    if set(x) != set(graph.inputs):
+        raise UserError(f"samples are for {', '.join(x)}; the model's inputs are {', '.join(graph.inputs)}")
+    counts = {name: len(x[name]) if np.ndim(x[name]) else 0 for name in graph.inputs}
+    if len(set(counts.values())) > 1:
+        raise UserError(f"the inputs have different numbers of samples: {counts}")
+    return {name: _as_input(graph.tensors[name], np.asarray(x[name])) for name in graph.inputs}
+
+
 def as_input(graph: Graph, x: Array) -> Array:
-    """Samples in the type and shape of the graph's input, quantized when they come as floats for an int8 input."""
-    tensor = graph.tensors[graph.inputs[0]]
-    expected = tensor.shape[1:]
+    """Samples in the type and shape of the graph's only input."""
+    return as_inputs(graph, x)[graph.inputs[0]]
+
+
+def _as_input(tensor: Tensor, x: Array) -> Array:
+    """Samples in the type and shape of an input, quantized when they come as floats for integers."""
+    expected = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
     if x.ndim and _same_elements(x.shape[1:], expected):
         x = x.reshape(len(x), *expected)
     if x.shape[1:] != expected:
@@ -103,7 +201,7 @@ def as_input(graph: Graph, x: Array) -> Array:
         return x.astype(np.float32)
     if x.dtype.kind == "f" and tensor.quant is not None:
         return tensor.quant.quantize(x, tensor.dtype)
-    lo, hi = INT_RANGE.get(tensor.dtype, (0, -1))
-    if x.dtype.kind in "iu" and x.min(initial=0) >= lo and x.max(initial=0) <= hi:
+    lo, hi = {"bool": (0, 1), "int64": (-(2**63), 2**63 - 1), **INT_RANGE}.get(tensor.dtype, (0, -1))
+    if x.dtype.kind in "iub" and x.min(initial=0) >= lo and x.max(initial=0) <= hi:
         return x.astype(tensor.dtype)
     raise UserError(f"samples of type {x.dtype} do not fit the input '{tensor.name}' of type {tensor.dtype}")

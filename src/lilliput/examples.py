@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import lilliput.ops  # noqa: F401  fills the registry
 from lilliput.graph import Array, Graph, Node, Tensor, verify
 from lilliput.op import REGISTRY, Example
 from lilliput.quantize import quantize
+from lilliput.quantize.calibrate import Range
 
 
 def float_graph(example: Example) -> Graph:
@@ -85,9 +86,12 @@ def ranges_of(graph: Graph, seed: int, squeeze: float = 1.0) -> dict[str, tuple[
     return ranges
 
 
-def cases() -> Iterator[tuple[str, Graph]]:
-    """Every example of every operator, as a float graph and, where it has an int8 form, as two int8 graphs."""
-    for name, cls in REGISTRY.items():
+def cases(only: str | None = None) -> Iterator[tuple[str, Graph]]:
+    """Every example of every operator, as a float graph and in its integer forms: int8 twice, int16, int4 weights.
+
+    With `only`, of the operator of that name.
+    """
+    for name, cls in REGISTRY.items() if only is None else [(only, REGISTRY[only])]:
         for i, example in enumerate(cls.examples()):
             if isinstance(example, Graph):
                 yield f"{name}-{i}-graph", verify(example)
@@ -98,3 +102,16 @@ def cases() -> Iterator[tuple[str, Graph]]:
                 for label, squeeze in (("int8", 1.0), ("saturated", 0.6)):
                     ranges = ranges_of(graph, example.seed, squeeze)
                     yield f"{name}-{i}-{label}", quantize(graph, ranges=ranges)
+                yield from _other_types(f"{name}-{i}", graph, ranges_of(graph, example.seed))
+
+
+def _other_types(label: str, graph: Graph, ranges: Mapping[str, Range]) -> Iterator[tuple[str, Graph]]:
+    """With int16 activations and with int4 weights, where the operator has such a form."""
+    wide, light = (
+        quantize(graph, ranges=ranges, activations="int16"),
+        quantize(graph, ranges=ranges, weights="int4"),
+    )
+    if all(t.constant or t.dtype != "float32" for t in wide.tensors.values()):
+        yield f"{label}-int16", wide
+    if any(t.dtype == "int4" for t in light.tensors.values()):
+        yield f"{label}-int4", light

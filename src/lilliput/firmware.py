@@ -21,13 +21,14 @@ from lilliput.emulate import Machine, open_machine, trace
 from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
-from lilliput.evaluate import as_input, joined, run
+from lilliput.evaluate import Samples, as_inputs, feeds, joined, run
 from lilliput.facts import read_facts, read_text
 from lilliput.files import staged, write_text
 from lilliput.graph import Array, Graph
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
 from lilliput.op import Kernel, Pick, Site, fastest
+from lilliput.ops.tree.estimate import smallest
 from lilliput.plan import Plan, peak_layer, plan
 from lilliput.quantize import quantize
 from lilliput.target import Target, load_target
@@ -35,6 +36,7 @@ from lilliput.version import __version__
 
 Where = Literal["host", "emulator", "qemu"]
 Progress = Callable[[int], None]
+PICKS: Mapping[Optimize, Pick] = {"speed": fastest, "size": smallest}
 RANGE_SAMPLES = 4
 """Random inputs that the instruction range is taken over, besides the golden one."""
 
@@ -77,45 +79,61 @@ class Firmware:
         """The static bound of the stack in bytes."""
         return stack_bound(self.image, f"{self.name}_run")
 
-    def samples(self, x: Array) -> Array:
-        """N samples as the device takes them: pixels the way that was recorded, floats quantized."""
-        if len(self.graph.inputs) > 1:
-            raise UserError(
-                f"'{self.name}' has {len(self.graph.inputs)} inputs; samples are for models of one"
-            )
-        return as_input(self.graph, preprocessed(self.graph, np.asarray(x)))
+    def samples(self, x: Samples) -> dict[str, Array]:
+        """N samples of each input as the device takes them: pixels the way that was recorded, floats quantized."""
+        if not isinstance(x, Mapping):
+            x = preprocessed(self.graph, np.asarray(x))
+        return as_inputs(self.graph, x)
 
-    def run(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> Array:
+    def run(
+        self,
+        x: Samples,
+        on: Where = "emulator",
+        progress: Progress | None = None,
+        *,
+        keep_state: bool = False,
+    ) -> Array:
         """The first output for N samples; uint8 pixels and floats become what the device takes."""
-        return self.outputs(x, on, progress)[self.graph.outputs[0]]
+        return self.outputs(x, on, progress, keep_state=keep_state)[self.graph.outputs[0]]
 
-    def outputs(self, x: Array, on: Where = "emulator", progress: Progress | None = None) -> dict[str, Array]:
-        """Every output for N samples: name -> array with the samples along dimension 0."""
-        x, rows = self.samples(x), []
-        with self._inference(on) as infer:
-            for i, sample in enumerate(x):
-                rows.append(infer(sample[None]))
+    def outputs(
+        self,
+        x: Samples,
+        on: Where = "emulator",
+        progress: Progress | None = None,
+        *,
+        keep_state: bool = False,
+    ) -> dict[str, Array]:
+        """Every output for N samples: name -> array with the samples along dimension 0.
+
+        With `keep_state` a sample starts from the state that the one before it left, otherwise every one from a reset.
+        """
+        rows = []
+        with self._inference(on, keep_state) as infer:
+            for i, sample in enumerate(feeds(self.graph, self.samples(x))):
+                rows.append(infer(sample))
                 if progress:
                     progress(i + 1)
         return joined(self.graph, rows)
 
     @contextlib.contextmanager
-    def _inference(self, on: Where) -> Iterator[Callable[[Array], dict[str, Array]]]:
+    def _inference(
+        self, on: Where, keep_state: bool
+    ) -> Iterator[Callable[[Mapping[str, Array]], dict[str, Array]]]:
         if on == "host":
-            yield self._on_host
+            yield functools.partial(self.host.run, state=self.host.fresh_state() if keep_state else None)
         elif on == "emulator":
-            yield functools.partial(on_machine, self, self.machine)
+            reset_state(self, self.machine)
+            yield functools.partial(on_machine, self, self.machine, keep_state=keep_state)
         else:
             with (
                 linked_for_qemu(self) as linked,
                 contextlib.closing(open_machine(linked.image, "qemu")) as machine,
             ):
-                yield functools.partial(on_machine, linked, machine)
+                reset_state(linked, machine)
+                yield functools.partial(on_machine, linked, machine, keep_state=keep_state)
 
-    def _on_host(self, sample: Array) -> dict[str, Array]:
-        return self.host.run({self.graph.inputs[0]: sample})
-
-    def reference(self, x: Array) -> Array:
+    def reference(self, x: Samples) -> Array:
         """The numpy reference's first output for N samples."""
         return run(self.graph, self.samples(x))
 
@@ -125,7 +143,7 @@ class Firmware:
 
         return profile(self)
 
-    def validate(self, x: Array, **options: Any) -> dict[str, Any]:
+    def validate(self, x: Samples, **options: Any) -> dict[str, Any]:
         """Compare reference, host C and emulated core: see `validate.py`."""
         from lilliput.validate import validate
 
@@ -155,11 +173,28 @@ def linked_for_qemu(firmware: Firmware) -> Iterator[Firmware]:
         yield replace(firmware, image=image)
 
 
-def on_machine(firmware: Firmware, machine: Machine, sample: Array) -> dict[str, Array]:
-    """The outputs of one inference on an emulated core."""
-    feed(firmware, machine, {firmware.graph.inputs[0]: sample})
+def run_arguments(firmware: Firmware) -> tuple[int, ...]:
+    """What NAME_run gets: the arena and its size; for a model with states the address of these, behind the arena."""
     arena = firmware.image.arena
-    call = machine.call(f"{firmware.name}_run", arena.origin, arena.size)
+    if not firmware.graph.states:
+        return arena.origin, arena.size
+    return arena.origin, firmware.plan.arena, arena.origin + firmware.plan.arena
+
+
+def reset_state(firmware: Firmware, machine: Machine) -> None:
+    """Let a model with states begin anew."""
+    if firmware.graph.states:
+        machine.call(f"{firmware.name}_reset", run_arguments(firmware)[2])
+
+
+def on_machine(
+    firmware: Firmware, machine: Machine, sample: Mapping[str, Array], *, keep_state: bool = False
+) -> dict[str, Array]:
+    """The outputs of one inference on an emulated core; it starts from a reset, or from the state that is there."""
+    if not keep_state:
+        reset_state(firmware, machine)
+    feed(firmware, machine, sample)
+    call = machine.call(f"{firmware.name}_run", *run_arguments(firmware))
     if call.result:
         raise CheckError(f"{firmware.name}_run returned {call.result} on {firmware.target.name}")
     return {name: tensor_on(firmware, machine, name) for name in firmware.graph.outputs}
@@ -186,6 +221,7 @@ def layers_on_machine(
     watch: Callable[[int, str, Array], None],
 ) -> tuple[tuple[str, int], ...]:
     """One traced inference: `watch(step, tensor, value)` for each layer's results; gives the instructions by layer."""
+    reset_state(firmware, machine)
     feed(firmware, machine, values)
     numbers = {name: i for i, name in enumerate(firmware.emitted.layers)}
 
@@ -194,8 +230,8 @@ def layers_on_machine(
         for t in firmware.plan.steps[step].site.outs:
             watch(step, t.name, tensor_on(firmware, machine, t.name))
 
-    arena = (firmware.image.arena.origin, firmware.image.arena.size)
-    return trace(machine, f"{firmware.name}_run", arena, firmware.emitted.layers, stop).by_segment
+    arguments = run_arguments(firmware)
+    return trace(machine, f"{firmware.name}_run", arguments, firmware.emitted.layers, stop).by_segment
 
 
 def layers_on_host(
@@ -216,22 +252,23 @@ def compile(
     *,
     name: str = "model",
     out: Path | str = "build",
-    calibration: Array | None = None,
+    calibration: Samples | None = None,
     compiler: str = "zig",
     optimize: Optimize = "speed",
-    golden: Array | None = None,
-    pick: Pick = fastest,
+    golden: Samples | None = None,
+    pick: Pick | None = None,
 ) -> Firmware:
     """Compile a graph for a core into the folder `out`.
 
     The folder changes only when all is well. A float graph is quantized when `calibration` samples are given, and stays
-    float32 without. `golden` is the input of the embedded self-test. Raises UserError when the model does not fit,
-    naming the layer at the peak.
+    float32 without. `golden` is the input of the embedded self-test. `pick` chooses among the kernels; without, it is
+    the fastest, and for "size" the smallest where an operator knows its sizes. Raises UserError when the model does not
+    fit, naming the layer at the peak.
     """
     if calibration is not None:
         graph = quantize(graph, calibration)
     core = load_target(target) if isinstance(target, str) else target
-    planned = plan(graph, core.isa, pick=pick)
+    planned = plan(graph, core.isa, pick=pick or PICKS[optimize])
     _fits_arena(planned, core, name)
     emitted = _emit(planned, name, golden)
     folder = Path(out)
@@ -241,12 +278,12 @@ def compile(
     return replace(made, folder=folder, image=replace(made.image, elf=folder / made.image.elf.name))
 
 
-def _emit(planned: Plan, name: str, golden: Array | None) -> emitter.Emitted:
+def _emit(planned: Plan, name: str, golden: Samples | None) -> emitter.Emitted:
     """The C with its self-test. A float32 model has to repeat the host's bits, for numpy sums in another order."""
     graph = planned.graph
     inputs = emitter.random_inputs(planned)
     if golden is not None:
-        inputs[graph.inputs[0]] = as_input(graph, np.asarray(golden))[:1]
+        inputs |= next(feeds(graph, as_inputs(graph, golden)))
     emitted = emitter.emit(planned, name, emitter.Golden(inputs))
     if all(t.dtype != "float32" for t in graph.tensors.values()):
         return emitted
@@ -272,7 +309,7 @@ def _build(
         raise UserError(f"{error}. {_heaviest(planned)}") from error
     check_instructions(image, core)
     firmware = Firmware(name, planned.graph, planned, emitted, core, image, folder, compiler, optimize)
-    need = planned.arena + firmware.stack
+    need = planned.arena + planned.state_size + firmware.stack
     if need > image.ram_region.size:
         over = need - image.ram_region.size
         raise UserError(

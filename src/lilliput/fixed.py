@@ -1,7 +1,7 @@
-"""Fixed-point arithmetic of the int8 semantics, exactly as TensorFlow Lite Micro computes it.
+"""Fixed-point arithmetic of the int8 and int16 semantics, exactly as TensorFlow Lite Micro computes it.
 
-The source of the maths is gemmlowp's fixed-point library as TFLM uses it, with double rounding. The C twin of these
-functions is `c/requantize.h`.
+The source of the maths is gemmlowp's fixed-point library as TFLM uses it, with double rounding. The C twins of these
+functions are `c/requantize.h` and, for 64-bit accumulators, `c/requantize_wide.h`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,24 @@ def scale_by(x: Any, m: Any, shift: Any) -> Array:
     shift = np.asarray(shift, np.int64)
     left = wrap32(np.asarray(x, np.int64) << np.maximum(shift, 0))
     return rounding_shift(doubling_high_mul(left, m), np.maximum(-shift, 0))
+
+
+WIDE_REACH = 1 << 47
+"""64-bit accumulators stay below this in size, so that their product with 15 bits of multiplier fits in 63."""
+WIDE_SHIFT = 7
+"""The largest left shift of a 64-bit accumulator; TFLM asserts both bounds."""
+
+
+def reduced(m: Any) -> Array:
+    """The 15 bits of a multiplier that a 64-bit accumulator is scaled with, rounded, saturated."""
+    m = np.asarray(m, np.int64)
+    return np.asarray(np.where(m < 0x7FFF0000, (m + (1 << 15)) >> 16, 0x7FFF).astype(np.int32))
+
+
+def scale_wide(x: Any, r: Any, shift: Any) -> Array:
+    """Multiply int64 by a reduced multiplier r: x * r / 2^15 * 2^shift, halves up, the low 32 bits of it."""
+    x, r, shift = (np.asarray(v, np.int64) for v in (x, r, shift))
+    return wrap32((x * r + (np.int64(1) << (14 - shift))) >> (15 - shift))
 
 
 def clamp_range(clamp: Clamp, quant: Quant, dtype: str) -> tuple[int, int]:

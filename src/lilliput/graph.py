@@ -19,7 +19,20 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 ITEM_SIZE = {"float32": 4, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "int64": 8, "bool": 1}
-INT_RANGE = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
+"""Bytes of an element in memory. Constants may also be int4: numpy's int8 here, two to a byte in flash."""
+INT_RANGE = {
+    "int4": (-8, 7),
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-32768, 32767),
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+}
+
+
+def numpy_type(dtype: str) -> str:
+    """The numpy type that holds the values of a tensor type."""
+    return "int8" if dtype == "int4" else dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +78,7 @@ class Quant:
         # The largest float below 0.5 must not round up: adding 0.5 to it gives 1.0 in float32.
         rounded = np.where((np.abs(scaled) < 0.5) | np.isnan(scaled), 0.0, rounded)
         shifted = np.clip(rounded.astype(np.float64) + self._along(self.zero_point, real.ndim), lo, hi)
-        return shifted.astype(dtype)
+        return shifted.astype(numpy_type(dtype))
 
     def dequantize(self, integers: Array) -> Array:
         """The real values, float32."""
@@ -102,7 +115,8 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        return self.size * ITEM_SIZE[self.dtype]
+        """In the firmware."""
+        return (self.size + 1) // 2 if self.dtype == "int4" else self.size * ITEM_SIZE[self.dtype]
 
     @property
     def constant(self) -> bool:
@@ -134,13 +148,28 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in execution order. `meta` holds what travels with a model as JSON: labels, preprocessing."""
+    """Nodes in execution order. `meta` holds what travels with a model as JSON: labels, preprocessing.
+
+    `states` are pairs (tensor that a run starts from, tensor that holds it in the end), alike in shape, type and
+    quantization: what a run leaves the next one finds. Neither is an input or output. After a reset they are real zero.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    states: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What is there before a run: the inputs, and what the states start from."""
+        return (*self.inputs, *(before for before, _ in self.states))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What is needed after a run: the outputs, and what the states have become."""
+        return (*self.outputs, *(after for _, after in self.states))
 
     def site(self, node: Node) -> Site:
         from lilliput.op import Site
@@ -165,10 +194,10 @@ class Graph:
         """The same graph with other nodes; tensors that nothing uses any more are dropped."""
         nodes = tuple(nodes)
         everything = {**self.tensors, **(tensors or {})}
-        used = dict.fromkeys(self.inputs)
+        used = dict.fromkeys(self.given)
         for node in nodes:
             used.update(dict.fromkeys((*node.inputs, *node.outputs)))
-        used.update(dict.fromkeys(self.outputs))
+        used.update(dict.fromkeys(self.kept))
         return replace(self, nodes=nodes, tensors={name: everything[name] for name in used})
 
     def macs(self) -> int:
@@ -178,7 +207,7 @@ class Graph:
         return sum(t.nbytes for t in self.tensors.values() if t.constant)
 
     def __str__(self) -> str:
-        head = ", ".join(str(self.tensors[i]) for i in self.inputs)
+        head = ", ".join(str(self.tensors[i]) for i in self.given)
         lines = [f"graph({head})"]
         for site in self.sites():
             outs = ", ".join(map(str, site.outs))
@@ -186,6 +215,7 @@ class Graph:
                 f"{t.dtype}[{'×'.join(map(str, t.shape))}]" if t.constant else t.name for t in site.ins
             )
             lines.append(f"  {outs} = {site.op}({ins})" + (f"  # {site.name}" if site.name else ""))
+        lines += [f"  {before} := {after}" for before, after in self.states]
         return "\n".join([*lines, f"  return {', '.join(self.outputs)}"])
 
 
@@ -193,7 +223,9 @@ def _once(graph: Graph) -> str | None:
     for kind, names in (("input", graph.inputs), ("output", graph.outputs)):
         if len(set(names)) != len(names):
             return f"a tensor is {kind} of the graph twice: {', '.join(names)}"
-    seen: set[str] = set(graph.inputs)
+    if len(set(graph.given)) != len(graph.given):
+        return f"a tensor is given twice, as input or state: {', '.join(graph.given)}"
+    seen: set[str] = set(graph.given)
     for node in graph.nodes:
         for name in node.outputs:
             if graph.tensors[name].constant:
@@ -205,7 +237,7 @@ def _once(graph: Graph) -> str | None:
 
 
 def _ordered(graph: Graph) -> str | None:
-    known = set(graph.inputs) | {name for name, t in graph.tensors.items() if t.constant}
+    known = set(graph.given) | {name for name, t in graph.tensors.items() if t.constant}
     for node in graph.nodes:
         for name in node.inputs:
             if name not in known:
@@ -213,6 +245,20 @@ def _ordered(graph: Graph) -> str | None:
         known.update(node.outputs)
     missing = [name for name in graph.outputs if name not in known]
     return f"output '{missing[0]}' is never written" if missing else None
+
+
+def _states(graph: Graph) -> str | None:
+    written = {name for node in graph.nodes for name in node.outputs}
+    for before, after in graph.states:
+        a, b = graph.tensors[before], graph.tensors[after]
+        alike = (a.shape, a.dtype) == (b.shape, b.dtype) and (
+            b.quant is None if a.quant is None else a.quant.same(b.quant)
+        )
+        if a.constant or not alike:
+            return f"state '{before}' is {a} and becomes '{after}', {b}; they must be alike and computed"
+        if after not in written:
+            return f"state '{before}' becomes '{after}', which no operator computes"
+    return None
 
 
 def _guarded(site: Site, ask: Callable[[Site], str | None]) -> str | None:
@@ -267,14 +313,16 @@ def _shapes(site: Site) -> str | None:
 
 def _data(graph: Graph) -> str | None:
     for t in graph.tensors.values():
-        if t.dtype not in ITEM_SIZE:
+        if numpy_type(t.dtype) not in ITEM_SIZE:
             return f"tensor '{t.name}' has the unknown type {t.dtype}"
         if any(d <= 0 for d in t.shape):
             return f"tensor '{t.name}' has the empty shape {t.shape}"
         if t.nbytes >= 2**31:
             return f"tensor '{t.name}' {t.shape} takes {t.nbytes} bytes; the C counts them in int32"
-        if t.data is not None and (t.data.shape != t.shape or t.data.dtype != t.dtype):
+        if t.data is not None and (t.data.shape != t.shape or t.data.dtype != numpy_type(t.dtype)):
             return f"tensor '{t.name}' says {t.dtype}{t.shape}, its data are {t.data.dtype}{t.data.shape}"
+        if t.data is not None and t.dtype == "int4" and (t.data.min() < -8 or t.data.max() > 7):
+            return f"constant '{t.name}' is int4 and holds values from {t.data.min()} to {t.data.max()}"
         if t.data is not None and t.data.dtype.kind == "f" and not np.isfinite(t.data).all():
             return f"constant '{t.name}' holds NaN or infinite values"
     return None
@@ -305,7 +353,7 @@ def _types(site: Site) -> str | None:
         return f"a view of {site.x.dtype} cannot be {site.y.dtype}"
     axes = {id(site.ins[index]): axis for index, axis in site.op.weights.items()}
     for t in (*site.ins, *site.outs):
-        if t.dtype not in ("int8", "int16"):
+        if t.dtype not in ("int4", "int8", "int16"):
             continue
         if t.quant is None:
             if site.op.plain_integers or site.op.view:
@@ -332,6 +380,7 @@ RULES: dict[str, Rule] = {
     "every tensor is written once": _once,
     "nothing is read before it is written": _ordered,
     "tensors have the type and shape they claim": _data,
+    "states are alike before and after": _states,
     "operators have their operands": _each(_counts),
     "attributes are in range": _each(_attributes),
     "operators and tensors agree on shapes": _each(_shapes),

@@ -51,20 +51,42 @@ class HostModel:
     library: ctypes.CDLL
     layers: tuple[str, ...]
 
+    def fresh_state(self) -> Array:
+        """The bytes of the struct of states after a reset."""
+        state = np.full(self.plan.state_size, CANARY, np.uint8)
+        if self.plan.graph.states:
+            reset = getattr(self.library, f"{self.name}_reset")
+            reset.argtypes, reset.restype = (ctypes.c_void_p,), None
+            reset(state.ctypes.data)
+        return state
+
     def run(
-        self, feed: Mapping[str, Array], watch: Callable[[int, Array], None] | None = None
+        self,
+        feed: Mapping[str, Array],
+        watch: Callable[[int, Array], None] | None = None,
+        state: Array | None = None,
     ) -> dict[str, Array]:
-        """One inference. With `watch(step, arena)` the layers are called one by one and watched after each."""
+        """One inference. With `watch(step, arena)` the layers are called one by one and watched after each.
+
+        `state` holds the bytes of the states, found and left there; without it they start from a reset.
+        """
         memory, arena = _arena(self.plan.arena)
+        state = self.fresh_state() if state is None else state
         for name, value in feed.items():
             _bytes_of(self.plan, name, arena)[:] = np.ascontiguousarray(value).view(np.uint8).reshape(-1)
         address = arena.ctypes.data
         if watch is None:
             run = getattr(self.library, f"{self.name}_run")
-            run.argtypes, run.restype = (ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
-            if status := run(address, self.plan.arena):
+            arguments = [ctypes.c_void_p(address), ctypes.c_size_t(self.plan.arena)]
+            if self.plan.graph.states:
+                arguments.append(ctypes.c_void_p(state.ctypes.data))
+            run.restype = ctypes.c_int
+            if status := run(*arguments):
                 raise CheckError(f"{self.name}_run returned {status} on the host")
         else:
+            for name, offset in self.plan.state.items():
+                found = _bytes_of(self.plan, name, arena)
+                found[:] = state[offset : offset + len(found)]
             self._layer_by_layer(address, arena, watch)
         if (memory[:GUARD] != CANARY).any() or (memory[GUARD + self.plan.arena :] != CANARY).any():
             raise CheckError(f"{self.name} wrote outside its arena of {self.plan.arena} bytes on the host")

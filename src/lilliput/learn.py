@@ -14,6 +14,8 @@ class GraphModule(nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
+        if graph.states:
+            raise UserError("the model keeps states from run to run; train it first, then make it stateful")
         integers = [t.name for t in graph.tensors.values() if t.quant is not None]
         if integers:
             raise UserError(

@@ -10,50 +10,58 @@ import numpy as np
 from lilliput.data.arrays import read_npz
 from lilliput.data.preprocess import preprocessed
 from lilliput.errors import UserError
-from lilliput.evaluate import as_input
+from lilliput.evaluate import Samples, as_inputs
 from lilliput.files import replacing
-from lilliput.graph import Array, Graph
+from lilliput.graph import Array, Graph, Tensor
 
 
-def read_samples(path: Path, graph: Graph) -> Array:
-    """Array `x` of an .npz, checked against the graph's input and in its type; every refusal names the file.
+def read_samples(path: Path, graph: Graph) -> Samples:
+    """Array `x` of an .npz, or for a model of several inputs an array by the name of each; in the inputs' types.
 
     Axes of size 1 may be left out or added, no other shape is guessed. uint8 pixels go the way the model
-    recorded.
+    recorded. Every refusal names the file.
     """
     arrays = read_npz(path)
-    if "x" not in arrays:
-        raise UserError(
-            f"'{path}' holds {_names(arrays)}; expected an array 'x' with the samples along its first axis"
-        )
-    if len(graph.inputs) != 1:
-        raise UserError(
-            f"the model has {len(graph.inputs)} inputs; samples from a file are for models with one"
-        )
-    x, t = arrays["x"], graph.tensors[graph.inputs[0]]
-    if x.dtype.kind not in "iuf":
-        raise UserError(f"'{path}': x is of type {x.dtype}; expected integers or floats")
+    single = len(graph.inputs) == 1
+    keys = {"x": graph.inputs[0]} if single else {name: name for name in graph.inputs}
+    for key in keys:
+        if key not in arrays:
+            raise UserError(
+                f"'{path}' holds {_names(arrays)}; expected an array '{key}' with the samples along its first axis"
+            )
+    read = {name: _checked(path, key, arrays[key], graph.tensors[name]) for key, name in keys.items()}
+    x, t = read[graph.inputs[0]], graph.tensors[graph.inputs[0]]
+    if single and x.dtype == np.uint8 and t.dtype != "uint8":
+        read = {t.name: pixels(x, graph, str(path))}
+    try:
+        found = as_inputs(graph, read)
+    except UserError as error:
+        raise UserError(f"'{path}': {error}") from error
+    return found[t.name] if single else found
+
+
+def _checked(path: Path, key: str, x: Array, t: Tensor) -> Array:
+    """The samples of one input in the shape it wants; floats are finite."""
+    wanted = t.shape[1:] if t.shape[:1] == (1,) else t.shape
+    if x.dtype.kind not in "iufb":
+        raise UserError(f"'{path}': {key} is of type {x.dtype}; expected integers or floats")
     if x.ndim == 0 or len(x) == 0:
         raise UserError(
-            f"'{path}': x of shape {x.shape} holds no sample; expected (N, {_commas(t.shape[1:])})"
+            f"'{path}': {key} of shape {x.shape} holds no sample; expected (N, {_commas(wanted)})"
         )
-    if [d for d in x.shape[1:] if d != 1] != [d for d in t.shape[1:] if d != 1]:
+    if [d for d in x.shape[1:] if d != 1] != [d for d in wanted if d != 1]:
         raise UserError(
-            f"'{path}': x has shape {x.shape}; the model's input '{t.name}' needs "
-            f"(N, {_commas(t.shape[1:])}), channels last"
+            f"'{path}': {key} has shape {x.shape}; the model's input '{t.name}' needs "
+            f"(N, {_commas(wanted)}), channels last"
         )
     if x.dtype.kind == "f":
         with np.errstate(over="ignore"):
             x = x.astype(np.float32)
         if bad := int(np.count_nonzero(~np.isfinite(x))):
-            raise UserError(f"'{path}': x holds {bad} NaN or infinite values; repair or remove those samples")
-    x = x.reshape(len(x), *t.shape[1:])
-    if x.dtype == np.uint8 and t.dtype != "uint8":
-        x = pixels(x, graph, str(path))
-    try:
-        return as_input(graph, x)
-    except UserError as error:
-        raise UserError(f"'{path}': {error}") from error
+            raise UserError(
+                f"'{path}': {key} holds {bad} NaN or infinite values; repair or remove those samples"
+            )
+    return x.reshape(len(x), *wanted)
 
 
 def pixels(x: Array, graph: Graph, source: str) -> Array:

@@ -58,6 +58,8 @@ class Rows:
     pad_value: int | float | None = None
     pad_length: int = 0
     dtype: str = "int8"
+    batches: int = 1
+    """How many planes lie one behind the other, in the input and in the result."""
 
     @property
     def padded(self) -> bool:
@@ -118,6 +120,8 @@ class Kernel:
 
 
 QuantRule = Literal["calibrate", "like input"]
+Limits = tuple[float, float]
+"""The least and the greatest of real values."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,8 @@ class Op:
     """Takes int8 and int16 tensors without quantization: integers that stand for themselves."""
     float_constants: ClassVar[tuple[int, ...]] = ()
     """Inputs that stay float32 constants when the operator is quantized; the kernels' `params` pack them."""
+    states: ClassVar[Mapping[int, int]] = {}
+    """Input index -> result index of what can be carried from call to call; int16 when the operator is quantized."""
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         """The shapes of the results."""
@@ -200,6 +206,32 @@ class Op:
     def least_scale(self, scales: Sequence[float]) -> float:
         """The smallest scale an int8 result may have when its operands have these."""
         return 0.0
+
+    def reach(self) -> float | None:
+        """How far below the greatest of its row, the last axis, a value of the first input may lie and still count.
+
+        None: as far as it may.
+        """
+        return None
+
+    def operand_limits(self, limits: Limits, ranges: Sequence[Limits]) -> tuple[Limits, ...] | None:
+        """For each input bounds that may cut it off as long as `limits` cut the result off; None: there are no such.
+
+        `ranges` are those of the inputs.
+        """
+        moves = self.view or self.out_quant == "like input" or self.same_quant_inputs
+        return (limits,) * len(ranges) if moves else None
+
+    def state_quants(self, ranges: Sequence[tuple[float, float]]) -> tuple[Quant, ...]:
+        """How the integer `states` are quantized, from the ranges of the float results."""
+        return ()
+
+    def last_step(self, site: Site, *, read: bool) -> Op | None:
+        """The operator whose first result [N, T, H] is only its state after the last step [N, H]; None: no such.
+
+        `read` says that the results of steps are read: then that state must be what stands in the last place.
+        """
+        return None
 
     def macs(self, site: Site) -> int:
         """Multiply-accumulates of one run."""

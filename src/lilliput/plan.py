@@ -49,6 +49,23 @@ class Plan:
         """What the arena's address is a multiple of, in bytes."""
         return alignment(self.graph)
 
+    @property
+    def state(self) -> Mapping[str, int]:
+        """Tensor that a run starts from -> its byte offset in the struct of the states, largest elements first."""
+        tensors = sorted(
+            (self.graph.tensors[b] for b, _ in self.graph.states), key=lambda t: -ITEM_SIZE[t.dtype]
+        )
+        offsets, end = {}, 0
+        for t in tensors:
+            offsets[t.name], end = end, end + t.nbytes
+        return offsets
+
+    @property
+    def state_size(self) -> int:
+        """Bytes that stay from run to run, in the caller's struct."""
+        tensors = [self.graph.tensors[name] for name in self.state]
+        return align(sum(t.nbytes for t in tensors), max((ITEM_SIZE[t.dtype] for t in tensors), default=1))
+
     def __str__(self) -> str:
         lines = [f"arena {self.arena} bytes (largest live set {self.lower_bound})"]
         for buffer, offset in self.buffers:
@@ -163,11 +180,11 @@ def _storage(graph: Graph, sites: Sequence[Site], kernels: Sequence[Kernel]) -> 
 
 
 def _last_use(graph: Graph, sites: Sequence[Site], owner: Mapping[str, str]) -> dict[str, int]:
-    last = {owner[name]: -1 for name in graph.inputs}
+    last = {owner[name]: -1 for name in graph.given}
     for i, site in enumerate(sites):
         last.update({owner[t.name]: i for t in (*site.ins, *site.outs) if not t.constant})
     end = len(sites)
-    last.update({owner[name]: end for name in graph.outputs if name in owner})
+    last.update({owner[name]: end for name in graph.kept if name in owner})
     return last
 
 
@@ -179,7 +196,7 @@ def liveness(
     groups: dict[str, list[str]] = {}
     for name, root in owner.items():
         groups.setdefault(root, []).append(name)
-    birth = dict.fromkeys(graph.inputs, -1)
+    birth = dict.fromkeys(graph.given, -1)
     for i, site in enumerate(sites):
         birth.update({t.name: i for t in site.outs})
     last = _last_use(graph, sites, owner)

@@ -7,7 +7,7 @@ from typing import Any
 from lilliput.emulate.cycles import cycles_estimate
 from lilliput.errors import CheckError
 from lilliput.examples import draw
-from lilliput.firmware import RANGE_SAMPLES, Firmware, feed, layers_on_machine
+from lilliput.firmware import RANGE_SAMPLES, Firmware, feed, layers_on_machine, reset_state, run_arguments
 from lilliput.graph import Array
 
 
@@ -16,14 +16,16 @@ def profile(firmware: Firmware) -> dict[str, Any]:
     machine, arena = firmware.machine, firmware.image.arena
     run = f"{firmware.name}_run"
     golden = firmware.golden
+    reset_state(firmware, machine)
     feed(firmware, machine, golden)
-    call = machine.call(run, arena.origin, arena.size)
+    call = machine.call(run, *run_arguments(firmware))
     if call.result:
         raise CheckError(f"{run} returned {call.result} on {firmware.target.name}")
     counts, stack = [call.instructions], [call.stack_bytes]
     for values in draw(firmware.graph, 1, RANGE_SAMPLES):
+        reset_state(firmware, machine)
         feed(firmware, machine, values)
-        other = machine.call(run, arena.origin, arena.size)
+        other = machine.call(run, *run_arguments(firmware))
         counts.append(other.instructions)
         stack.append(other.stack_bytes)
     _stack_is_bounded(firmware, max(stack))

@@ -19,10 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 import lilliput.ops  # noqa: F401  fills the registry
 from lilliput.errors import GraphError, UserError
 from lilliput.files import replacing
-from lilliput.graph import INT_RANGE, ITEM_SIZE, Array, Graph, Node, Quant, Tensor, verify
+from lilliput.graph import INT_RANGE, ITEM_SIZE, Array, Graph, Node, Quant, Tensor, numpy_type, verify
 from lilliput.op import REGISTRY, Op
 
-FORMAT = 1
+FORMATS = (1, 2)
+"""The second has states; a graph without is written in the first, which older versions read."""
 LIMIT = 64 * 1024 * 1024
 """Largest file, and largest sum of its parts when unpacked: 32 times the flash of a large microcontroller."""
 STRUCTURE_LIMIT = 8 * 1024 * 1024
@@ -77,6 +78,7 @@ class _GraphFile(_Strict):
     nodes: list[_NodeFile] = Field(max_length=100_000)
     tensors: list[_TensorFile] = Field(max_length=PARTS)
     meta: _Meta = _Meta()
+    states: list[tuple[Name, Name]] = Field(default=[], max_length=4096)
 
 
 def save(graph: Graph, path: Path) -> None:
@@ -101,13 +103,15 @@ def save(graph: Graph, path: Path) -> None:
         )
         for n in graph.nodes
     ]
+    states: dict[str, Any] = {"states": list(graph.states)} if graph.states else {}
     file = _GraphFile(
-        format=FORMAT,
+        format=FORMATS[bool(graph.states)],
         inputs=list(graph.inputs),
         outputs=list(graph.outputs),
         nodes=nodes,
         tensors=tensors,
         meta=_Meta.model_validate(dict(graph.meta)),
+        **states,
     )
     structure = json.dumps(file.model_dump(exclude_unset=True), indent=1).encode()
     size = sum(data.nbytes for data in arrays.values())
@@ -145,8 +149,9 @@ def load(path: Path) -> Graph:
         with zipfile.ZipFile(path) as archive:
             read = functools.partial(_content, archive, _parts(archive, path))
             file = _GraphFile.model_validate_json(read("graph.json", STRUCTURE_LIMIT))
-            if file.format != FORMAT:
-                raise UserError(f"'{path}' has format {file.format}; this version reads format {FORMAT}")
+            if file.format not in FORMATS:
+                known = " or ".join(map(str, FORMATS))
+                raise UserError(f"'{path}' has format {file.format}; this version reads format {known}")
             return verify(_graph(file, read))
     except FileNotFoundError as error:
         raise UserError(f"'{path}' does not exist") from error
@@ -197,18 +202,19 @@ def _graph(file: _GraphFile, read: Read) -> Graph:
         tensors[t.name] = _tensor(t, read)
     nodes = tuple(Node(_op(n), tuple(n.inputs), tuple(n.outputs), n.name) for n in file.nodes)
     used = [*file.inputs, *file.outputs, *(name for n in nodes for name in (*n.inputs, *n.outputs))]
+    used += [name for pair in file.states for name in pair]
     for name in used:
         if name not in tensors:
             raise GraphError(f"tensor '{name}' is used and not described")
     meta = file.meta.model_dump(exclude_unset=True)
-    return Graph(tuple(file.inputs), tuple(file.outputs), nodes, tensors, meta)
+    return Graph(tuple(file.inputs), tuple(file.outputs), nodes, tensors, meta, tuple(file.states))
 
 
 def _tensor(t: _TensorFile, read: Read) -> Tensor:
-    if t.dtype not in ITEM_SIZE:
+    if numpy_type(t.dtype) not in ITEM_SIZE:
         raise GraphError(f"tensor '{t.name}' has the unknown type '{t.dtype}'")
     data = None
-    size = math.prod(t.shape) * ITEM_SIZE[t.dtype]
+    size = math.prod(t.shape) * ITEM_SIZE[numpy_type(t.dtype)]
     if size > LIMIT:
         raise GraphError(
             f"tensor '{t.name}' {tuple(t.shape)} would take {size} bytes; at most {LIMIT} are accepted"
@@ -219,7 +225,7 @@ def _tensor(t: _TensorFile, read: Read) -> Tensor:
             raise GraphError(
                 f"tensor '{t.name}' {tuple(t.shape)} needs {size} bytes, '{t.data}' holds {len(content)}"
             )
-        data = np.frombuffer(content, t.dtype).reshape(t.shape)
+        data = np.frombuffer(content, numpy_type(t.dtype)).reshape(t.shape)
     quant = None
     if t.quant is not None:
         if t.dtype not in INT_RANGE:

@@ -79,10 +79,15 @@ def array(values: Array) -> str:
     """The body of an initialiser, wrapped."""
     flat = values.reshape(-1)
     if flat.dtype == np.float32 or flat.dtype in (np.int32, np.int64):
-        texts = [number(v) for v in flat.tolist()]
+        texts = [number(v) if np.isfinite(v) else _strange(v) for v in flat.tolist()]
     else:
         texts = list(map(str, flat.astype(np.int64).tolist()))
     return wrapped(texts)
+
+
+def _strange(value: float) -> str:
+    """What has no literal, as an expression: results that the self-test expects may be infinite or NaN."""
+    return "(0.0f / 0.0f)" if np.isnan(value) else "(1.0f / 0.0f)" if value > 0 else "(-1.0f / 0.0f)"
 
 
 def identifier(name: str) -> str:

@@ -53,6 +53,19 @@ class _Port:
 
 
 @dataclass(frozen=True)
+class _Field:
+    """A member of the struct of states: where a run reads it from and leaves it in the arena, and its real zero."""
+
+    name: str
+    type: str
+    size: int
+    before: int
+    after: int
+    zero: int
+    tensor: Tensor
+
+
+@dataclass(frozen=True)
 class _Layer:
     function: str
     comment: str
@@ -171,6 +184,8 @@ def _model(plan: Plan, name: str, golden: Golden | None) -> tuple[dict[str, Any]
         "layers": layers,
         "inputs": inputs,
         "outputs": outputs,
+        "states": _fields(plan),
+        "state_size": plan.state_size,
         "arena": plan.arena,
         "floats": any(t.dtype == "float32" for t in plan.graph.tensors.values()),
         "align": plan.alignment,
@@ -203,11 +218,14 @@ def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -
     scratch = "NULL" if step.scratch is None else f"arena + {step.scratch}"
     lines: list[str] = []
     if kernel.rows is not None:
-        constants.rows(kernel.rows(site), f"{prefix}_r{i}")
-        x, y = (plan.offsets[t.name] for t in (ins[0], site.y))
-        lines.append(
-            f"over_rows({kernel.name}, &{params}, &{prefix}_r{i}, arena + {x}, arena + {y}, {scratch});"
-        )
+        rows = kernel.rows(site)
+        constants.rows(rows, f"{prefix}_r{i}")
+        x, y = (f"arena + {plan.offsets[t.name]}" for t in (ins[0], site.y))
+        if rows.batches > 1:
+            lines.append(f"for (int32_t n = 0; n < {rows.batches}; n++)")
+            x += f" + n * {rows.in_rows * rows.in_pitch}"
+            y += f" + n * {rows.out_rows * rows.out_pitch}"
+        lines.append(f"over_rows({kernel.name}, &{params}, &{prefix}_r{i}, {x}, {y}, {scratch});")
     else:
         arguments = [] if kernel.rendered else [f"&{params}"]
         if kernel.variadic:
@@ -254,6 +272,20 @@ def _ports(plan: Plan, names: Sequence[str], function: str) -> list[_Port]:
         called = function if len(names) == 1 else f"{function}_{literals.tame(name, i)}"
         ports.append(_Port(called, literals.C_TYPES[t.dtype], plan.offsets[name], t.size, t))
     return ports
+
+
+def _fields(plan: Plan) -> list[_Field]:
+    """The members of the struct of states in the order of `Plan.state`, so that nothing lies between them."""
+    ends = dict(plan.graph.states)
+    found = []
+    for i, name in enumerate(plan.state):
+        t = plan.graph.tensors[name]
+        before, after = plan.offsets[name], plan.offsets[ends[name]]
+        zero = 0 if t.quant is None else t.quant.z
+        found.append(
+            _Field(f"s{literals.tame(name, i)}", literals.C_TYPES[t.dtype], t.size, before, after, zero, t)
+        )
+    return found
 
 
 def random_inputs(plan: Plan) -> dict[str, Array]:

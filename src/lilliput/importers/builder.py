@@ -13,6 +13,8 @@ from lilliput.op import Op, Site
 from lilliput.ops.shape import Reshape, Transpose
 
 NHWC = (0, 2, 3, 1)
+LARGEST = 1e30
+"""What stands for infinity and for larger constants beside computed values: a few of them can still be added up."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,19 @@ class Builder:
                 raise UserError(f"layer '{self.where}' ({op.name}): {reason}")
             results = op.run(site, *known)
             return tuple(self.constant(r, o) for r, o in zip(results, orders, strict=True))
+        if any(d < 1 for shape in shapes for d in shape):
+            raise UserError(f"layer '{self.where}' ({op.name}): its result has the empty shape {shapes}")
         self.tensors.update({t.name: t for t in outs})
-        self.nodes.append(Node(op, tuple(v.name for v in ins), tuple(names), self.where))
+        operands = tuple(self._without_infinity(v).name for v in ins)
+        self.nodes.append(Node(op, operands, tuple(names), self.where))
         return tuple(Value(n, o) for n, o in zip(names, orders, strict=True))
+
+    def _without_infinity(self, v: Value) -> Value:
+        """A constant whose infinities, which hide positions from a softmax, are finite; NaN is refused later."""
+        t = self.tensor(v)
+        if t.data is None or t.dtype != "float32" or not (np.abs(t.data) > LARGEST).any():
+            return v
+        return self.constant(np.clip(t.data, -LARGEST, LARGEST).astype(np.float32), v.order)
 
     @staticmethod
     def _order(ins: Sequence[Value], shape: Shape, order: tuple[int, ...] | None) -> tuple[int, ...]:

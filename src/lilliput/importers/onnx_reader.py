@@ -12,6 +12,7 @@ import numpy as np
 
 from lilliput.errors import UserError
 from lilliput.graph import Array, Shape
+from lilliput.importers.alternatives import alternatives
 
 if TYPE_CHECKING:
     import onnx
@@ -325,4 +326,4 @@ def unsupported(nodes: Iterable[OnnxNode], known: Iterable[str]) -> str | None:
     if not first:
         return None
     named = ", ".join(f"'{op}' (layer '{node.name}')" for op, node in first.items())
-    return f"not supported: {named}. Supported: {', '.join(sorted(known))}"
+    return f"not supported: {named}. {alternatives(next(iter(first)), known, 'onnx')}"

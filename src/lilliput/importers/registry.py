@@ -27,8 +27,12 @@ _PLANES: set[str] = set()
 _MOVES: set[str] = set()
 
 
-def aten(*names: str) -> Callable[[TorchConverter], TorchConverter]:
-    """Register a converter for ATen operators, named without overload: "conv2d"."""
+def aten(
+    *names: str, planes: bool = False, moves: bool = False
+) -> Callable[[TorchConverter], TorchConverter]:
+    """Register a converter for ATen operators, named without overload: "conv2d"; `planes` and `moves` as for `onnx`."""
+    _PLANES.update(names if planes else ())
+    _MOVES.update(names if moves else ())
     return _into(_TORCH, names)
 
 
@@ -85,12 +89,12 @@ def onnx_converters() -> dict[str, OnnxConverter]:
 
 
 def wants_planes(operator: str) -> bool:
-    """Whether an ONNX operator computes on planes."""
+    """Whether an operator of ONNX or ATen computes on planes."""
     _load()
     return operator in _PLANES
 
 
 def moves_axes(operator: str) -> bool:
-    """Whether the axes of an ONNX operator's result are others than its input's."""
+    """Whether the axes of an ONNX or ATen operator's result are others than its input's."""
     _load()
     return operator in _MOVES

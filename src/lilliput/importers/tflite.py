@@ -9,6 +9,7 @@ import numpy as np
 
 from lilliput.errors import GraphError, UserError
 from lilliput.graph import Array, Graph, Node, Quant, Tensor, verify
+from lilliput.importers.alternatives import alternatives
 from lilliput.importers.registry import tflite_converters
 from lilliput.importers.tflite_reader import TfliteModel, TfliteOperator, TfliteTensor, read_tflite
 from lilliput.op import Op
@@ -31,6 +32,8 @@ class TfliteBuilder:
     model: TfliteModel
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
+    states: list[tuple[str, str]] = field(default_factory=list)
+    """Variables of the file: the tensor that a run starts from, the tensor that holds it in the end."""
 
     def name(self, index: int) -> str:
         """Our name of a file's tensor. Indices keep it unique and tame."""
@@ -56,11 +59,13 @@ class TfliteBuilder:
             raise UserError(f"{self.where(o)}: input {i} must be a constant")
         return found
 
-    def constant(self, o: TfliteOperator, data: Array, quant: Quant | None = None) -> str:
-        """A new constant that belongs to operator o; returns its name."""
+    def constant(
+        self, o: TfliteOperator, data: Array, quant: Quant | None = None, dtype: str | None = None
+    ) -> str:
+        """A new constant that belongs to operator o, of its array's type unless `dtype` says int4; returns its name."""
         name = f"o{o.index}.c{len(self.tensors)}"
         data = np.ascontiguousarray(data)
-        self.tensors[name] = Tensor(name, data.shape, str(data.dtype), quant, data)
+        self.tensors[name] = Tensor(name, data.shape, dtype or str(data.dtype), quant, data)
         return name
 
     def add(self, o: TfliteOperator, op: Op, inputs: tuple[str, ...], outputs: tuple[str, ...] = ()) -> None:
@@ -97,15 +102,16 @@ def load_tflite(source: Path | bytes) -> Graph:
     for o in model.operators:
         converter = tflite_converters().get(o.op)
         if converter is None:
-            known = ", ".join(sorted(tflite_converters()))
-            raise UserError(f"{b.where(o)} is not supported. Supported: {known}")
+            raise UserError(
+                f"{b.where(o)} is not supported. {alternatives(o.op, tflite_converters(), 'tflite')}"
+            )
         try:
             converter(b, o)
         except BROKEN as error:
             raise UserError(f"{b.where(o)}: its operands or options do not fit: {error}") from error
     inputs = tuple(b.name(i) for i in model.inputs)
     outputs = tuple(b.name(i) for i in model.outputs)
-    graph = Graph(inputs, outputs, tuple(b.nodes), b.tensors)
+    graph = Graph(inputs, outputs, tuple(b.nodes), b.tensors, states=tuple(b.states))
     try:
         return verify(graph.with_nodes(graph.nodes))
     except BROKEN as error:

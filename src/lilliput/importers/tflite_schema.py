@@ -167,6 +167,15 @@ OPTIONS: dict[str, tuple[int, tuple[Option, ...]]] = {
     "CONCATENATION": (10, (_int("axis", 0), _activation(1))),
     "ADD": (11, _SUM),
     "L2_NORMALIZATION": (12, (_activation(0),)),
+    "LOCAL_RESPONSE_NORMALIZATION": (
+        13,
+        (
+            _int("radius", 0),
+            Option("bias", 1, "float"),
+            Option("alpha", 2, "float"),
+            Option("beta", 3, "float"),
+        ),
+    ),
     "LSTM": (
         14,
         (

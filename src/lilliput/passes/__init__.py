@@ -7,19 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lilliput.graph import Graph, verify
+from lilliput.passes.dilate import fold_dilation
 from lilliput.passes.fold import fold_affine, fold_constants, fold_padding, fuse_clamp, remove_dead
 from lilliput.passes.layout import cancel_transposes
+from lilliput.passes.steps import keep_last_step
 
 Pass = Callable[[Graph], Graph]
 
 SIMPLIFY: tuple[Pass, ...] = (
     fold_constants,
+    fold_dilation,
     cancel_transposes,
     fold_affine,
     fold_padding,
     fuse_clamp,
     cancel_transposes,
     remove_dead,
+    keep_last_step,
 )
 
 

@@ -14,7 +14,7 @@ from lilliput.op import Site
 
 def remove_dead(graph: Graph) -> Graph:
     """Drop nodes whose results nobody reads."""
-    wanted = set(graph.outputs)
+    wanted = set(graph.kept)
     kept: list[Node] = []
     for node in reversed(graph.nodes):
         if wanted.intersection(node.outputs):
@@ -29,9 +29,7 @@ def fold_constants(graph: Graph) -> Graph:
     nodes = []
     for node in graph.nodes:
         data = [tensors[name].data for name in node.inputs]
-        foldable = (
-            bool(data) and all(d is not None for d in data) and not set(node.outputs) & set(graph.outputs)
-        )
+        foldable = bool(data) and all(d is not None for d in data) and not set(node.outputs) & set(graph.kept)
         if not foldable:
             nodes.append(node)
             continue
@@ -54,7 +52,7 @@ def _pairs(graph: Graph) -> Iterator[tuple[Site, Node, Site, Node]]:
         if source is None or len(source.outputs) != 1:
             continue
         name = source.outputs[0]
-        if len(consumers[name]) == 1 and name not in graph.outputs and node.inputs.count(name) == 1:
+        if len(consumers[name]) == 1 and name not in graph.kept and node.inputs.count(name) == 1:
             yield graph.site(source), source, graph.site(node), node
 
 
@@ -171,7 +169,7 @@ def _path_to_reader(graph: Graph, node: Node) -> list[Node]:
     while len(path) == 1 or path[-1].op.view:
         name = path[-1].outputs[0]
         readers = consumers[name]
-        if name in graph.outputs or len(readers) != 1 or readers[0].inputs.count(name) != 1:
+        if name in graph.kept or len(readers) != 1 or readers[0].inputs.count(name) != 1:
             return []
         if readers[0].inputs[0] != name:
             return []

@@ -53,7 +53,7 @@ def _swap(graph: Graph, old: Node, new: Node, tensors: Mapping[str, Tensor] | No
 
 def _drop_identity(graph: Graph, site: Site, node: Node) -> Graph | None:
     """Whoever reads the result of a node that does nothing reads its input instead."""
-    if not site.op.view or site.x.shape != site.y.shape or site.y.name in graph.outputs or not _renamed(site):
+    if not site.op.view or site.x.shape != site.y.shape or site.y.name in graph.kept or not _renamed(site):
         return None
     old, new = site.y.name, site.x.name
     nodes = (
@@ -93,22 +93,32 @@ def _composed(first: Site, second: Site) -> Op | None:
 
 
 def _sink(graph: Graph, site: Site, node: Node) -> Graph | None:
-    """What only moves elements goes behind an operator on single ones, to meet its opposite or weights."""
+    """What only moves elements goes behind an operator on single ones, or on channels, to meet its opposite."""
     moves = site.op.view or site.op.as_permutation() is not None
     readers = graph.consumers()[site.y.name]
-    if not moves or len(readers) != 1 or site.y.name in graph.outputs or not _renamed(site):
+    if not moves or len(readers) != 1 or site.y.name in graph.kept or not _renamed(site):
         return None
     (reader,) = readers
     after = graph.site(reader)
     narrow = len(after.ins) == len(after.outs) == 1 and ITEM_SIZE[after.y.dtype] <= ITEM_SIZE[after.x.dtype]
-    if not after.op.elementwise or not narrow:
+    if not (after.op.elementwise and narrow) and not _by_channel(site, after):
         return None
     early = replace(after.y, name=f"{after.y.name}.early", shape=site.x.shape)
+    inputs = tuple(site.x.name if name == site.y.name else name for name in reader.inputs)
     swapped = {
-        id(node): replace(reader, inputs=node.inputs, outputs=(early.name,)),
+        id(node): replace(reader, inputs=inputs, outputs=(early.name,)),
         id(reader): replace(node, inputs=(early.name,), outputs=reader.outputs),
     }
     return graph.with_nodes([swapped.get(id(n), n) for n in graph.nodes], {early.name: early})
+
+
+def _by_channel(view: Site, after: Site) -> bool:
+    """Whether an operator scales and shifts the channels, which a view keeps: it then takes either shape."""
+    if not view.op.view or view.x.dtype != "float32" or view.x.shape[-1:] != view.y.shape[-1:]:
+        return False
+    if after.op.as_affine(after) is None or [t.name for t in after.ins].count(view.y.name) != 1:
+        return False
+    return after.op.infer([view.x if t.name == view.y.name else t for t in after.ins]) == (view.x.shape,)
 
 
 def _into_weights(graph: Graph, site: Site, node: Node) -> Graph | None:
@@ -120,7 +130,7 @@ def _into_weights(graph: Graph, site: Site, node: Node) -> Graph | None:
     perm = before.op.as_permutation()
     order = None if perm is None else feature_order(before, perm, site.y.shape)
     readers = graph.consumers()[site.y.name]
-    if order is None or not _renamed(before) or site.y.name in graph.outputs:
+    if order is None or not _renamed(before) or site.y.name in graph.kept:
         return None
     if not readers or not all(_takes_features(graph.site(n), site.y.name) for n in readers):
         return None

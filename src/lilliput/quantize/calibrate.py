@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from lilliput.errors import UserError
-from lilliput.evaluate import as_input, run
+from lilliput.evaluate import Samples, run, sample_count
 from lilliput.graph import Array, Graph, Quant
+from lilliput.quantize.hidden import cut, least_that_counts, rows_read, within
 
 Method = Literal["minmax", "percentile", "mse"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -19,27 +20,33 @@ TAIL = 1e-4
 """Share of the values that `percentile` lets saturate, half at each end."""
 
 
-def calibrate(graph: Graph, samples: Array, method: Method = "minmax") -> dict[str, Range]:
+def calibrate(graph: Graph, samples: Samples, method: Method = "minmax") -> dict[str, Range]:
     """Tensor name -> (low, high) for every activation of a float graph."""
     if method not in METHODS:
         raise UserError(f"unknown calibration method '{method}'; choose one of {', '.join(METHODS)}")
-    if len(samples) == 0:
+    if sample_count(samples) == 0:
         raise UserError("the calibration set is empty; a few hundred typical samples are enough")
     ranges = _extremes(graph, samples)
     if method == "minmax":
         return ranges
     choose = _percentile if method == "percentile" else _least_squares
-    wide = {name: (lo, hi) for name, (lo, hi) in ranges.items() if lo < hi}
+    kept = cut(graph, ranges).ranges  # what will be cut, an absurd range, tells nothing in bins
+    wide = {name: (lo, hi) for name, (lo, hi) in ranges.items() if lo < hi and kept[name] == (lo, hi)}
     counts = _histograms(graph, samples, wide)
     return ranges | {name: choose(counts[name], lo, hi) for name, (lo, hi) in wide.items()}
 
 
-def _extremes(graph: Graph, samples: Array) -> dict[str, Range]:
+def _extremes(graph: Graph, samples: Samples) -> dict[str, Range]:
+    """The least and the greatest; of what is read near the greatest of a row only, the least that counts."""
     ranges: dict[str, Range] = {}
+    reaches = rows_read(graph)
+    greatest: dict[str, list[Array]] = {name: [] for name in reaches}
 
     def watch(name: str, value: Array) -> None:
         if value.dtype != np.float32:
             return
+        if name in reaches:
+            greatest[name].append(value.max(-1))
         lo, hi = float(value.min()), float(value.max())
         if not (np.isfinite(lo) and np.isfinite(hi)):
             raise UserError(
@@ -48,11 +55,14 @@ def _extremes(graph: Graph, samples: Array) -> dict[str, Range]:
         old = ranges.get(name, (lo, hi))
         ranges[name] = (min(lo, old[0]), max(hi, old[1]))
 
-    run(graph, as_input(graph, samples), watch)
+    run(graph, samples, watch)
+    for name, rows in greatest.items():
+        lo, hi = ranges[name]
+        ranges[name] = within((lo, hi), (least_that_counts(rows, reaches[name]), hi))
     return ranges
 
 
-def _histograms(graph: Graph, samples: Array, ranges: Mapping[str, Range]) -> dict[str, Array]:
+def _histograms(graph: Graph, samples: Samples, ranges: Mapping[str, Range]) -> dict[str, Array]:
     counts = {name: np.zeros(BINS, np.int64) for name in ranges}
 
     def watch(name: str, value: Array) -> None:
@@ -60,7 +70,7 @@ def _histograms(graph: Graph, samples: Array, ranges: Mapping[str, Range]) -> di
             # float64: 2048 bins of a narrow range may lie closer than float32 can tell apart.
             counts[name] += np.histogram(value.astype(np.float64), BINS, ranges[name])[0]
 
-    run(graph, as_input(graph, samples), watch)
+    run(graph, samples, watch)
     return counts
 
 
@@ -88,11 +98,13 @@ def _least_squares(counts: Array, lo: float, hi: float) -> Range:
     return best
 
 
-def range_quant(lo: float, hi: float) -> Quant:
-    """The asymmetric int8 quantization of a range, widened to hold zero exactly."""
+def range_quant(lo: float, hi: float, dtype: str = "int8") -> Quant:
+    """The quantization of a range, widened to hold zero exactly: asymmetric int8, symmetric int16."""
     lo, hi = min(lo, 0.0), max(hi, 0.0)
     if hi - lo < 1e-30:  # a tensor that is always zero
         return Quant.per_tensor(1.0, 0)
+    if dtype == "int16":
+        return Quant.per_tensor(float(max(np.float32(max(-lo, hi) / 32767), np.finfo(np.float32).tiny)), 0)
     scale = np.float32((hi - lo) / 255)
     scale = max(scale, np.finfo(np.float32).tiny)
     zero = int(np.clip(np.round(-128 - lo / float(scale)), -128, 127))

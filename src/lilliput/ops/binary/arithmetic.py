@@ -10,13 +10,14 @@ import numpy as np
 
 from lilliput import fixed
 from lilliput.graph import Array, Shape
-from lilliput.op import Example, Site, register
+from lilliput.op import Example, Kernel, Limits, Site, register
 from lilliput.ops.binary import kernels
-from lilliput.ops.binary.common import Binary
+from lilliput.ops.binary.common import Binary, is_plain
 from lilliput.ops.binary.kernels import Multiplier
+from lilliput.ops.binary.zip import INTEGERS, typed_examples, zip_integers
 
-LEFT = 20
-"""TFLM's ADD and SUB scale their operands up by 2^20 before they bring them to one scale."""
+LEFT = {"int8": 20, "int16": 15}
+"""TFLM's ADD and SUB scale their operands up by 2^20 or 2^15 before they bring them to one scale."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,23 @@ class Sum(Binary):
     """a + sign * b."""
 
     sign: ClassVar[int] = 1
-    kernels = (kernels.TABLE, kernels.ADD_S8_FLAT, kernels.ADD_S8, kernels.ADD_F32)
+    plain: ClassVar[tuple[str, ...]] = INTEGERS
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        kernels.TABLE,
+        kernels.ADD_S8_FLAT,
+        kernels.ADD_S8,
+        kernels.ADD_S16,
+        kernels.ADD_F32,
+    )
 
     def least_scale(self, scales: Sequence[float]) -> float:
         """Twice the larger operand over 2^20, and a thousandth: equal operands may leave a result of almost nothing."""
-        return 1.001 * 2 * max(scales) / (1 << LEFT)
+        return 1.001 * 2 * max(scales) / (1 << LEFT["int8"])
 
     def check(self, site: Site) -> str | None:
         if reason := super().check(site):
             return reason
-        if site.integer and self.multipliers(site)[2][1] > 0:
+        if site.integer and not is_plain(site) and self.multipliers(site)[2][1] > 0:
             found = ", ".join(f"{float(t.q.s):.4g}" for t in (*site.ins, site.y))
             return f"scales {found} (a, b, result): the result's is too small by far, TFLM refuses it as well"
         return None
@@ -45,17 +53,25 @@ class Sum(Binary):
         return (
             fixed.multiplier(a / twice),
             fixed.multiplier(b / twice),
-            fixed.multiplier(twice / ((1 << LEFT) * y)),
+            fixed.multiplier(twice / ((1 << LEFT[site.y.dtype]) * y)),
         )
 
     def integers(self, site: Site, a: Array, b: Array) -> Array:
         ma, mb, m = self.multipliers(site)
-        wide_a = fixed.scale_by((a.astype(np.int64) - site.ins[0].q.z) << LEFT, *ma)
-        wide_b = fixed.scale_by((b.astype(np.int64) - site.ins[1].q.z) << LEFT, *mb)
+        left = LEFT[site.y.dtype]
+        wide_a = fixed.scale_by((a.astype(np.int64) - site.ins[0].q.z) << left, *ma)
+        wide_b = fixed.scale_by((b.astype(np.int64) - site.ins[1].q.z) << left, *mb)
         return fixed.scale_by(wide_a + self.sign * wide_b, *m)
 
     def real(self, a: Array, b: Array) -> Array:
         return a + b if self.sign > 0 else a - b
+
+    def operand_limits(self, limits: Limits, ranges: Sequence[Limits]) -> tuple[Limits, ...] | None:
+        """Where the sum is beyond a limit whatever the other operand is."""
+        (lo, hi), (a_lo, a_hi), (b_lo, b_hi) = limits, *ranges
+        if self.sign > 0:
+            return (lo - b_hi, hi - b_lo), (lo - a_hi, hi - a_lo)
+        return (lo + b_lo, hi + b_hi), (a_lo - hi, a_hi - lo)
 
     def as_affine(self, site: Site) -> tuple[Array, Array] | None:
         found = self.channel_constant(site)
@@ -73,27 +89,44 @@ class Sum(Binary):
 @register
 @dataclass(frozen=True)
 class Add(Sum):
-    """a + b; TFLM's ADD."""
+    """a + b; TFLM's ADD. Integers that stand for themselves wrap."""
 
     name: ClassVar[str] = "add"
+    kernels = (*Sum.kernels, *zip_integers("add_integers"))
 
 
 @register
 @dataclass(frozen=True)
 class Sub(Sum):
-    """a - b; TFLM's SUB."""
+    """a - b; TFLM's SUB. Integers that stand for themselves wrap."""
 
     name: ClassVar[str] = "sub"
     sign: ClassVar[int] = -1
+    kernels = (*Sum.kernels, *zip_integers("sub_integers"))
 
 
 @register
 @dataclass(frozen=True)
 class Mul(Binary):
-    """a * b; TFLM's MUL."""
+    """a * b; TFLM's MUL. Integers that stand for themselves wrap."""
 
     name: ClassVar[str] = "mul"
-    kernels = (kernels.TABLE, kernels.MUL_S8_FLAT, kernels.MUL_S8, kernels.MUL_F32)
+    plain: ClassVar[tuple[str, ...]] = INTEGERS
+    kernels = (
+        kernels.TABLE,
+        kernels.MUL_S8_FLAT,
+        kernels.MUL_S8,
+        kernels.MUL_S16,
+        kernels.MUL_F32,
+        *zip_integers("mul_integers"),
+    )
+
+    def check(self, site: Site) -> str | None:
+        if reason := super().check(site):
+            return reason
+        quantized = site.y.dtype == "int16" and not is_plain(site)
+        zeros = [t.q.z for t in (*site.ins, site.y)] if quantized else []
+        return f"int16 with zero points {zeros}, expected 0: TFLM refuses it as well" if any(zeros) else None
 
     def multiplier(self, site: Site) -> Multiplier:
         a, b, y = (float(t.q.s) for t in (*site.ins, site.y))
@@ -140,3 +173,4 @@ def _examples(cls: type[Binary]) -> Iterator[Example]:
     yield case((1, 3, 1, 5), (1, 1, 4, 5), "both repeated, rows against columns")
     yield case((2, 1, 3, 1), (1, 4, 1, 5), "four loops")
     yield case((1, 4, 5, 6), constant((5, 1)), "fewer dimensions, per column")
+    yield from typed_examples(cls())

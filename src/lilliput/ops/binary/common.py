@@ -21,13 +21,10 @@ WALK = 4
 
 
 @dataclass(frozen=True)
-class Binary(Op):
+class Pairwise(Op):
     """y[i] = f(a[i], b[i]) with numpy's broadcasting; either operand may be a constant."""
 
-    clamp: Clamp = None
-
     operands: ClassVar[int | None] = 2
-    fuses_clamp: ClassVar[bool] = True
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         a, b = (t.shape for t in ins)
@@ -37,10 +34,6 @@ class Binary(Op):
             raise UserError(f"{self.name}: shapes {a} and {b} do not broadcast together") from error
 
     def check(self, site: Site) -> str | None:
-        types = {t.dtype for t in (*site.ins, site.y)}
-        if types not in ({"float32"}, {"int8"}):
-            found = ", ".join(t.dtype for t in site.ins)
-            return f"operands of {found} give {site.y.dtype}; all must be float32 or all int8"
         if len(loops(site)) > WALK:
             a, b = (t.shape for t in site.ins)
             count = len(loops(site))
@@ -54,11 +47,38 @@ class Binary(Op):
             len(t.shape) == rank for t in site.ins if not t.constant
         )
 
+
+@dataclass(frozen=True)
+class Binary(Pairwise):
+    """A function of real numbers with a clamp; integers are quantized, or stand for themselves (`plain`)."""
+
+    clamp: Clamp = None
+
+    fuses_clamp: ClassVar[bool] = True
+    plain_integers: ClassVar[bool] = True
+    quantized: ClassVar[tuple[str, ...]] = ("int8", "int16")
+    """The types it is defined for when all tensors are quantized."""
+    plain: ClassVar[tuple[str, ...]] = ()
+    """The types of integers that stand for themselves that it takes."""
+
+    def check(self, site: Site) -> str | None:
+        types = {t.dtype for t in (*site.ins, site.y)}
+        known = ("float32", *self.plain) if is_plain(site) else self.quantized
+        if len(types) > 1 or not types <= set(known):
+            found = ", ".join(t.dtype for t in site.ins)
+            return f"operands of {found} give {site.y.dtype}; all must be of one type of {', '.join(known)}"
+        if is_plain(site) and site.integer and self.clamp is not None:
+            return f"a clamp {self.clamp} of real numbers on {site.y.dtype} that stands for itself"
+        return super().check(site)
+
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        if site.integer and is_plain(site):
+            with np.errstate(over="ignore"):  # wrapping is what is defined
+                return (self.whole(*xs),)
         if site.integer:
-            lo_hi = fixed.clamp_range(self.clamp, site.y.q, "int8")
+            lo_hi = fixed.clamp_range(self.clamp, site.y.q, site.y.dtype)
             total = fixed.wrap32(self.integers(site, *xs) + site.y.q.z)
-            return (np.clip(total, *lo_hi).astype(np.int8),)
+            return (np.clip(total, *lo_hi).astype(site.y.dtype),)
         lo, hi = fixed.float_range(self.clamp)
         return (np.clip(self.real(*xs), np.float32(lo), np.float32(hi)),)
 
@@ -82,6 +102,10 @@ class Binary(Op):
         """The float32 result before the clamp; on torch tensors too."""
         raise NotImplementedError
 
+    def whole(self, a: Array, b: Array) -> Array:
+        """The result of integers that stand for themselves; it wraps."""
+        return self.real(a, b)
+
     def torch(self, site: Site, *xs: Any) -> Any:
         y: Any = self.real(*xs)
         return y.clamp(*self.clamp) if self.clamp else y
@@ -96,10 +120,15 @@ class Binary(Op):
         return None
 
 
+def is_plain(site: Site) -> bool:
+    """Whether no tensor is quantized; 32 and 64-bit integers never are here, whatever a file says of them."""
+    return all(t.quant is None or t.dtype in ("int32", "int64") for t in (*site.ins, site.y))
+
+
 def loops(site: Site) -> list[tuple[int, int, int]]:
     """(extent, step of a, step of b) in elements, outermost first; axes that can be walked as one are one."""
     shape = site.y.shape
-    steps = [_steps(t.shape, shape) for t in site.ins]
+    steps = [steps_along(t.shape, shape) for t in site.ins]
     found: list[tuple[int, int, int]] = []
     for extent, a, b in zip(shape, *steps, strict=True):
         if extent == 1:
@@ -111,7 +140,7 @@ def loops(site: Site) -> list[tuple[int, int, int]]:
     return found or [(1, 1, 1)]
 
 
-def _steps(shape: Shape, result: Shape) -> list[int]:
+def steps_along(shape: Shape, result: Shape) -> list[int]:
     """How far apart neighbours along each axis of the result lie in an operand; 0 where it is repeated."""
     padded = (1,) * (len(result) - len(shape)) + shape
     steps, step = [], 1
@@ -138,6 +167,6 @@ def in_place(site: Site) -> tuple[int, ...]:
     return tuple(i for i, t in enumerate(site.ins) if t.size == site.y.size)
 
 
-def int8_bounds(site: Site, clamp: Clamp) -> Params:
-    lo, hi = fixed.clamp_range(clamp, site.y.q, "int8")
+def bounds(site: Site, clamp: Clamp) -> Params:
+    lo, hi = fixed.clamp_range(clamp, site.y.q, site.y.dtype)
     return {"out_zp": site.y.q.z, "lo": lo, "hi": hi}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -46,8 +47,14 @@ def _computed(site: Site) -> bool:
     return not all(t.constant for t in site.ins)
 
 
-def _is_s8(site: Site) -> bool:
-    return _computed(site) and {t.dtype for t in (*site.ins, site.y)} == {"int8"}
+def _all(dtype: str) -> Callable[[Site], bool]:
+    """All tensors are of this quantized type."""
+    return lambda site: (
+        _computed(site) and {t.dtype for t in (*site.ins, site.y)} == {dtype} and not common.is_plain(site)
+    )
+
+
+is_s8 = _all("int8")
 
 
 def _is_f32(site: Site) -> bool:
@@ -55,7 +62,7 @@ def _is_f32(site: Site) -> bool:
 
 
 def _flat_s8(site: Site) -> bool:
-    return _is_s8(site) and common.same_size(site)
+    return is_s8(site) and common.same_size(site)
 
 
 # A constant of one number makes the operator a function of one int8 value: a table.
@@ -68,7 +75,7 @@ def _variable(site: Site) -> int:
 
 def _one_number(site: Site) -> bool:
     number = any(t.constant and t.size == 1 for t in site.ins)
-    return _is_s8(site) and number and site.ins[_variable(site)].size == site.y.size
+    return is_s8(site) and number and site.ins[_variable(site)].size == site.y.size
 
 
 def _table_params(site: Site) -> Params:
@@ -89,7 +96,7 @@ def _table_in_place(site: Site) -> tuple[int, ...]:
 # Addition: y = round(M (round(M_a (a - z_a) 2^20) +- round(M_b (b - z_b) 2^20))), TFLM's ADD.
 
 
-def _add_s8(site: Site) -> Params:
+def _add(site: Site) -> Params:
     op = _sum(site)
     (ma, sa), (mb, sb), (m, s) = op.multipliers(site)
     return {
@@ -103,7 +110,7 @@ def _add_s8(site: Site) -> Params:
         "sign": op.sign,
         "mult": m,
         "shift": s,
-        **common.int8_bounds(site, op.clamp),
+        **common.bounds(site, op.clamp),
     }
 
 
@@ -166,7 +173,7 @@ def _add_f32(site: Site) -> Params:
 # Multiplication: y = round(M (a - z_a) (b - z_b)), TFLM's MUL.
 
 
-def _mul_s8(site: Site) -> Params:
+def _mul(site: Site) -> Params:
     op = _product(site)
     m, s = op.multiplier(site)
     return {
@@ -175,7 +182,7 @@ def _mul_s8(site: Site) -> Params:
         "b_zp": site.ins[1].q.z,
         "mult": m,
         "shift": s,
-        **common.int8_bounds(site, op.clamp),
+        **common.bounds(site, op.clamp),
     }
 
 
@@ -202,10 +209,16 @@ def _kernel(name: str, when: Callable[[Site], bool], params: Callable[[Site], Pa
     return Kernel(common.HERE / f"{name}.c", when, params, in_place=common.in_place, reads=(0, 1))
 
 
+def _of_types(name: str, params: Callable[[Site], Params]) -> tuple[Kernel, Kernel]:
+    """The kernel for int8 and for int16."""
+    one, two = (replace(_kernel(name, _all(t), params), tokens={"T": f"{t}_t"}) for t in ("int8", "int16"))
+    return one, two
+
+
 TABLE = Kernel(TABLE_S8.source, _one_number, _table_params, in_place=_table_in_place)
-ADD_S8 = _kernel("add_s8", _is_s8, _add_s8)
+ADD_S8, ADD_S16 = _of_types("add", _add)
 ADD_S8_FLAT = _kernel("add_s8_flat", _when_add_flat, _add_flat)
 ADD_F32 = _kernel("add_f32", _is_f32, _add_f32)
-MUL_S8 = _kernel("mul_s8", _is_s8, _mul_s8)
+MUL_S8, MUL_S16 = _of_types("mul", _mul)
 MUL_S8_FLAT = _kernel("mul_s8_flat", _when_mul_flat, _mul_flat)
 MUL_F32 = _kernel("mul_f32", _is_f32, _mul_f32)

@@ -84,6 +84,10 @@ def finish(site: Site, acc: Array, bias: Array, clamp: Clamp) -> Array:
     """The result of a layer from its sums of products, output channel last: bias, requantization, clamp."""
     if not site.integer:
         return np.asarray(np.clip(acc + bias, *float_bounds(clamp)).astype(np.float32))
+    if site.y.dtype == "int16":
+        from lilliput.ops.conv import kernels_int16
+
+        return kernels_int16.finish(site, acc, bias, bounds(site, clamp))
     m, shift = requantization(len(bias), effective_scale(site))
     total = acc.astype(np.int64) + bias
     return fixed.finish(total, m, shift, site.y.q.z, bounds(site, clamp), site.y.dtype)
@@ -123,6 +127,7 @@ def row_schedule(site: Site, op: Windowed, taps: int, pad_value: int | float) ->
         pad_value=pad_value,
         pad_length=iw * ic,
         dtype=site.x.dtype,
+        batches=site.x.shape[0],
     )
 
 

@@ -11,7 +11,9 @@ import numpy as np
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape
 from lilliput.op import Example, Rows, Site, register
-from lilliput.ops.conv import common, kernels
+from lilliput.ops.conv import common
+from lilliput.ops.conv.choice import CONVOLUTIONS
+from lilliput.ops.conv.examples_int16 import int16_layer
 from lilliput.ops.conv.window import WindowedConv
 from lilliput.ops.extreme import near_overflow
 
@@ -24,7 +26,7 @@ class Conv2d(WindowedConv):
 
     name: ClassVar[str] = "conv2d"
     weights: ClassVar = {1: 0}
-    kernels = kernels.CONVOLUTIONS
+    kernels = CONVOLUTIONS
 
     def misfit(self, site: Site) -> str | None:
         c, (o, _, _, per_group) = site.x.shape[3], site.ins[1].shape
@@ -117,4 +119,10 @@ class Conv2d(WindowedConv):
         yield case(
             (1, 1, 5, 3), (4, 1, 1, 3), "one row that lies in the padding", stride=(2, 1), padding=above
         )
+        yield case((3, 4, 5, 2), (5, 3, 2, 2), "three samples", padding=same, stride=(1, 2))
         yield near_overflow(cls(padding=same), (1, 4, 4, 2), rng.integers(-127, 128, (9, 3, 3, 2)))
+        for bias in ("int32", "int64"):
+            yield int16_layer(cls(padding=same), (1, 4, 4, 2), rng.integers(-127, 128, (9, 3, 3, 2)), bias)
+        yield int16_layer(
+            cls(padding=same), (1, 3, 5, 2), rng.integers(-127, 128, (6, 3, 3, 2)), "int32", 1 << 24
+        )

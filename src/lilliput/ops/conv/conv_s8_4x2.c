@@ -1,52 +1,17 @@
 /* int8 convolution of one output row, 4 channels x 2 pixels at a time. The windows of two pixels are gathered
    interleaved, so that eight sums, two inputs, a weight and three pointers fit fourteen registers. */
+#include "interleaved.h"
 #include "rows.h"
-#include "two_pixels.h"
 
 typedef two_pixels_t conv_s8_4x2_t;
 
-/* n taps of two pixels, interleaved. A step of 0 repeats one value. */
-LILLIPUT_INLINE int8_t *conv_s8_4x2_join(int8_t *to, const int8_t *x0, int32_t step0, const int8_t *x1, int32_t step1,
-                                         int32_t n) {
-  LILLIPUT_ROLLED
-  for (; n > 0; n--, x0 += step0, x1 += step1, to += 2) {
-    to[0] = *x0;
-    to[1] = *x1;
-  }
-  return to;
-}
-
-/* The windows of the output pixels `ox` and `ox + 1`, [kh][kw][ic]; zero points outside the row. */
 LILLIPUT_NOINLINE static void conv_s8_4x2_gather(const conv_s8_4x2_t *p, const void *const *rows, int32_t ox,
                                                  void *pairs) {
-  int8_t *to = pairs;
-  const int8_t zero_point = (int8_t)p->in_zp;
-  const int32_t ix0 = ox * p->stride - p->pad;
-  const int inside = p->dilation == 1 && ix0 >= 0 && ix0 + p->stride + p->kw <= p->iw;
-  for (int32_t ky = 0; ky < p->kh; ky++) {
-    const int8_t *const row = rows[ky];
-    if (inside) {
-      const int8_t *x = row + ix0 * p->ic;
-      to = conv_s8_4x2_join(to, x, 1, x + p->stride * p->ic, 1, p->kw * p->ic);
-      continue;
-    }
-    for (int32_t kx = 0, ix = ix0; kx < p->kw; kx++, ix += p->dilation) {
-      const int in0 = ix >= 0 && ix < p->iw, in1 = ix + p->stride >= 0 && ix + p->stride < p->iw;
-      const int8_t *x0 = in0 ? row + ix * p->ic : &zero_point;
-      const int8_t *x1 = in1 ? row + (ix + p->stride) * p->ic : &zero_point;
-      to = conv_s8_4x2_join(to, x0, in0, x1, in1, p->ic);
-    }
-  }
-}
-
-LILLIPUT_INLINE void conv_s8_4x2_take(const void *pair, int32_t *first, int32_t *second) {
-  const int8_t *x = pair;
-  *first = x[0];
-  *second = x[1];
+  interleaved_gather(p, rows, ox, pairs);
 }
 
 LILLIPUT_NOINLINE static void conv_s8_4x2_block(const conv_s8_4x2_t *p, const void *pairs, int32_t taps, int8_t *y0) {
-  two_pixels_block(conv_s8_4x2_take, 2 * (int32_t)sizeof(int8_t), p, pairs, taps, y0);
+  two_pixels_block(interleaved_take, 2 * (int32_t)sizeof(int8_t), p, pairs, taps, y0);
 }
 
 static void conv_s8_4x2(const void *params, const void *const *rows, void *out, void *scratch) {

@@ -12,7 +12,9 @@ from lilliput.importers.registry import aten, tflite
 from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.conv.conv2d import Conv2d
 from lilliput.ops.conv.depthwise import DepthwiseConv2d
+from lilliput.ops.conv.from_torch import conv as conv  # registers torch's other convolutions
 from lilliput.ops.conv.linear import Linear
+from lilliput.ops.conv.transposed import ConvTranspose2d
 
 if TYPE_CHECKING:
     from lilliput.importers.tflite import TfliteBuilder
@@ -87,9 +89,7 @@ def integer(o: TfliteOperator, name: str) -> int:
 def _window(b: TfliteBuilder, o: TfliteOperator, kernel: Pair) -> tuple[Padding, Pair, Pair]:
     from lilliput.importers.tflite import same_padding
 
-    n, h, w, _ = b.tensor(o, 0).shape
-    if n != 1:
-        raise UserError(f"{b.where(o)}: the input holds {n} samples; export the model for a batch of 1")
+    _, h, w, _ = b.tensor(o, 0).shape
     stride = (integer(o, "stride_h"), integer(o, "stride_w"))
     dilation = (integer(o, "dilation_h"), integer(o, "dilation_w"))
     if min(*stride, *dilation) < 1:
@@ -103,9 +103,15 @@ def _window(b: TfliteBuilder, o: TfliteOperator, kernel: Pair) -> tuple[Padding,
     return (top, left), stride, dilation
 
 
-def _operands(b: TfliteBuilder, o: TfliteOperator, channels: int, axis: int) -> tuple[str, str, str]:
-    """Input, weights with one scale per channel along `axis`, and a bias that is there."""
-    x, w = b.tensor(o, 0), b.tensor(o, 1)
+def _operands(
+    b: TfliteBuilder, o: TfliteOperator, channels: int, axis: int, at: tuple[int, int, int] = (0, 1, 2)
+) -> tuple[str, str, str]:
+    """Input, weights with one scale per channel along `axis`, and a bias that is there; `at` says which they are.
+
+    An int16 layer without one adds up in 64 bits, which a bias of int64 says. Integer weights of a float32 layer
+    ("dynamic range") become the numbers they stand for; TFLM refuses such models.
+    """
+    x, w = b.tensor(o, at[0]), b.tensor(o, at[1])
     if w.data is None:
         raise UserError(f"{b.where(o)}: weights that are computed at run time are not supported")
     quant = w.quant
@@ -115,13 +121,17 @@ def _operands(b: TfliteBuilder, o: TfliteOperator, channels: int, axis: int) -> 
         )
     if quant is not None and quant.axis is None:
         quant = Quant(np.repeat(quant.scale, channels), np.repeat(quant.zero_point, channels), axis)
-    weights = b.constant(o, w.data, quant)
-    if b.has(o, 2):
-        bias = b.name(o.inputs[2])
-        if b.tensor(o, 2).data is None:
+    if x.dtype == "float32" and quant is not None:
+        weights = b.constant(o, quant.dequantize(w.data))
+    else:
+        weights = b.constant(o, w.data, quant, w.dtype)
+    if b.has(o, at[2]):
+        bias = b.name(o.inputs[at[2]])
+        if b.tensor(o, at[2]).data is None:
             raise UserError(f"{b.where(o)}: a bias that is computed at run time is not supported")
     else:
-        bias = b.constant(o, np.zeros(channels, np.float32 if x.dtype == "float32" else np.int32))
+        kind = {"float32": "float32", "int16": "int64"}.get(x.dtype, "int32")
+        bias = b.constant(o, np.zeros(channels, kind))
     return x.name, weights, bias
 
 
@@ -142,6 +152,27 @@ def tflite_depthwise(b: TfliteBuilder, o: TfliteOperator) -> None:
     w = _rank(b, o, 4)
     padding, stride, dilation = _window(b, o, (w.shape[1], w.shape[2]))
     b.add(o, DepthwiseConv2d(stride, padding, dilation, b.activation(o)), _operands(b, o, w.shape[3], 3))
+
+
+@tflite("TRANSPOSE_CONV")
+def tflite_transpose_conv(b: TfliteBuilder, o: TfliteOperator) -> None:
+    """The padding is what a convolution of the result's size would have, cut off in front."""
+    from lilliput.importers.tflite import same_padding
+
+    w, x, y = b.tensor(o, 1), b.tensor(o, 2), b.output(o)
+    if not len(w.shape) == len(x.shape) == len(y.shape) == 4:
+        raise UserError(
+            f"{b.where(o)}: weights {w.shape}, input {x.shape} and result {y.shape}, expected 4 dimensions"
+        )
+    stride = (integer(o, "stride_h"), integer(o, "stride_w"))
+    if min(stride) < 1:
+        raise UserError(f"{b.where(o)}: stride {stride} must be positive")
+    crops = []
+    for size, k, s, out in zip(x.shape[1:3], w.shape[1:3], stride, y.shape[1:3], strict=True):
+        before = same_padding(out, k, s, 1)[0] if o.options["padding"] == "SAME" else 0
+        crops.append((before, (size - 1) * s + k - before - out))
+    op = ConvTranspose2d(stride, (crops[0], crops[1]), clamp=b.activation(o))
+    b.add(o, op, _operands(b, o, w.shape[0], 0, (2, 1, 3)))
 
 
 @tflite("FULLY_CONNECTED")

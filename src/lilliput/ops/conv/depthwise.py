@@ -11,13 +11,14 @@ import numpy as np
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape
 from lilliput.op import Example, Kernel, Params, Rows, Site, register
-from lilliput.ops.conv import common, kernels
+from lilliput.ops.conv import common, kernels, kernels_int4, kernels_int16
 from lilliput.ops.conv.common import Pair
+from lilliput.ops.conv.examples_int16 import int16_layer
 from lilliput.ops.conv.window import WindowedConv
 from lilliput.ops.extreme import near_overflow
 
 LARGEST_WINDOW = 25
-"""Of dw_s8_4x1.c, whose list of taps has that length."""
+"""Of dw_s8_4x1.c and dw_s4_4x1.c, whose list of taps has that length."""
 
 
 def _op(site: Site) -> DepthwiseConv2d:
@@ -51,13 +52,30 @@ def _channel_rows(site: Site) -> tuple[Array, Array]:
     return weights.reshape(-1, len(bias)).T, bias
 
 
-def _when_4x1(site: Site) -> bool:
+def _fours(site: Site) -> bool:
     """One output per input channel, a whole block of four, and a window of at most LARGEST_WINDOW taps."""
-    if not kernels.is_s8(site) or site.y.shape[3] != site.x.shape[3] or site.y.shape[3] < 4:
+    if site.y.shape[3] != site.x.shape[3] or site.y.shape[3] < 4:
         return False
     if site.ins[1].shape[1] * site.ins[1].shape[2] > LARGEST_WINDOW:
         return False
     return kernels.channels_of(site, *_channel_rows(site)).shift_right()
+
+
+def _when_s8_4x1(site: Site) -> bool:
+    return kernels.is_s8(site) and _fours(site)
+
+
+def _when_s4_4x1(site: Site) -> bool:
+    return kernels_int4.is_s4(site) and _fours(site)
+
+
+def _dw_s4(site: Site) -> Params:
+    return {**_dw_s8(site), "w": kernels_int4.packed(np.asarray(site.ins[1].data))}
+
+
+def _dw_s4_4x1(site: Site) -> Params:
+    params = _dw_s8_4x1(site)
+    return {**params, "w": kernels_int4.packed(params["w"])}
 
 
 def _dw_s8_4x1(site: Site) -> Params:
@@ -83,9 +101,13 @@ class DepthwiseConv2d(WindowedConv):
 
     name: ClassVar[str] = "depthwise_conv2d"
     weights: ClassVar = {1: 3}
+    wide_biases: ClassVar[tuple[str, ...]] = ("int64",)
     kernels = (
-        Kernel(common.HERE / "dw_s8_4x1.c", _when_4x1, _dw_s8_4x1, _rows),
+        Kernel(common.HERE / "dw_s8_4x1.c", _when_s8_4x1, _dw_s8_4x1, _rows),
         Kernel(common.HERE / "dw_s8.c", kernels.is_s8, _dw_s8, _rows),
+        Kernel(common.HERE / "dw_s4_4x1.c", _when_s4_4x1, _dw_s4_4x1, _rows),
+        Kernel(common.HERE / "dw_s4.c", kernels_int4.is_s4, _dw_s4, _rows),
+        *kernels_int16.DW_S16,
         Kernel(common.HERE / "dw_f32.c", kernels.is_f32, _dw_f32, _rows),
     )
 
@@ -99,7 +121,7 @@ class DepthwiseConv2d(WindowedConv):
         x, w, b = xs
         _, kh, kw, o = w.shape
         zero = site.x.q.z if site.integer else 0
-        work = np.int32 if site.integer else np.float32
+        work = {"int16": np.int64, "float32": np.float32}.get(site.y.dtype, np.int32)
         patches = common.windows(x.astype(work) - work(zero), self, (kh, kw), 0)
         per_input = o // x.shape[3]
         acc = np.zeros((*patches.shape[:3], o), work)
@@ -143,4 +165,6 @@ class DepthwiseConv2d(WindowedConv):
         yield case((1, 8, 9, 4), (3, 2), "dilation", dilation=(2, 3), padding=((2, 2), (1, 2)))
         yield case((1, 25, 5, 2), (25, 5), "window as large as the plane")
         yield case((1, 4, 4, 1), (1, 1), "one tap, one channel")
+        yield case((2, 4, 5, 4), (3, 3), "two samples", padding=same)
         yield near_overflow(cls(padding=same), (1, 4, 4, 8), rng.integers(-127, 128, (1, 3, 3, 8)))
+        yield int16_layer(cls(padding=same), (1, 4, 4, 8), rng.integers(-127, 128, (1, 3, 3, 8)), "int64")

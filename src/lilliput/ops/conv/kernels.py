@@ -119,11 +119,15 @@ def right_params(channels: Channels, order: Array | None = None) -> Params:
     }
 
 
-def _when_4x2(site: Site) -> bool:
+def two_pixels(site: Site) -> bool:
     """Two pixels at a time need two in a row."""
-    if not is_s8(site) or _op(site).groups != 1:
+    if _op(site).groups != 1 or _op(site).geometry(site).ow < 2:
         return False
-    return _op(site).geometry(site).ow > 1 and channels_of(site, *constants(site)).shift_right()
+    return channels_of(site, *constants(site)).shift_right()
+
+
+def _when_4x2(site: Site) -> bool:
+    return is_s8(site) and two_pixels(site)
 
 
 def _conv_s8_4x2(site: Site) -> Params:
@@ -139,13 +143,17 @@ def _two_windows(item: int) -> Callable[[Site], int]:
     return lambda site: 2 * item * constants(site)[0].shape[1]
 
 
-def _when_4x1(site: Site) -> bool:
+def one_pixel(site: Site) -> bool:
     """A row of one pixel, whose window lies inside the input's row."""
-    if not is_s8(site) or _op(site).groups != 1:
-        return False
     g = _op(site).geometry(site)
     inside = g.dilation == 1 and g.pad == 0 and g.kw <= g.iw
-    return inside and g.ow == 1 and channels_of(site, *constants(site)).shift_right()
+    if _op(site).groups != 1 or not inside or g.ow != 1:
+        return False
+    return channels_of(site, *constants(site)).shift_right()
+
+
+def _when_4x1(site: Site) -> bool:
+    return is_s8(site) and one_pixel(site)
 
 
 def _conv_s8_4x1(site: Site) -> Params:
@@ -170,5 +178,5 @@ CONV_S8_PAIRS = Kernel(
 )
 CONV_S8_4X1 = Kernel(common.HERE / "conv_s8_4x1.c", _when_4x1, _conv_s8_4x1, _rows)
 CONV_F32 = Kernel(common.HERE / "conv_f32.c", is_f32, _conv_f32, _rows)
-CONVOLUTIONS = (CONV_S8_PAIRS, CONV_S8_4X2, CONV_S8_4X1, CONV_S8, CONV_F32)
+CONV_S8_ALL = (CONV_S8_PAIRS, CONV_S8_4X2, CONV_S8_4X1, CONV_S8)
 """From the fastest to the simplest."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lilliput.ops.conv.conv2d import Conv2d
     from lilliput.ops.conv.depthwise import DepthwiseConv2d
     from lilliput.ops.conv.linear import Linear
+    from lilliput.ops.conv.transposed import ConvTranspose2d
 
 
 def clamped(y: Tensor, clamp: Clamp) -> Tensor:
@@ -39,3 +40,16 @@ def depthwise(op: DepthwiseConv2d, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 def linear(op: Linear, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
     return clamped(functional.linear(x, w, b), op.clamp)
+
+
+def conv_transpose(op: ConvTranspose2d, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    groups, o = op.groups, w.shape[0]
+    # torch has [in, out / groups, kh, kw], the inputs of a group behind each other.
+    planes = w.reshape(groups, o // groups, *w.shape[1:]).permute(0, 4, 1, 2, 3).flatten(0, 1)
+    y = functional.conv_transpose2d(
+        x.permute(0, 3, 1, 2), planes, b, op.stride, groups=groups, dilation=op.dilation
+    )
+    (top, bottom), (left, right) = op.crop
+    # Added rows hold the bias, as all that nothing reaches.
+    y = functional.pad(y - b.reshape(-1, 1, 1), (-left, -right, -top, -bottom)) + b.reshape(-1, 1, 1)
+    return clamped(y.permute(0, 2, 3, 1), op.clamp)

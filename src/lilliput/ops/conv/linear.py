@@ -1,4 +1,4 @@
-"""Linear layer: y = x w^T + b over the last axis, weights [out, in]; computed by the convolution kernels as 1x1."""
+"""Linear layer: y = x w^T + b over the last axis, weights [out, in]; in integers a 1x1 convolution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import numpy as np
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Op, Rows, Site, register
-from lilliput.ops.conv import common, kernels
+from lilliput.ops.conv import common
+from lilliput.ops.conv.choice import CONVOLUTIONS
+from lilliput.ops.conv.examples_int16 import int16_layer
+from lilliput.ops.conv.linear_float import LINEAR_F32
+from lilliput.ops.conv.types import types_refused
 from lilliput.ops.extreme import near_overflow
 
 
@@ -27,7 +31,7 @@ class Linear(Op):
     weights: ClassVar = {1: 0}
     feature_weights: ClassVar[int | None] = 1
     bias: ClassVar[int | None] = 2
-    kernels = kernels.CONVOLUTIONS
+    kernels = (LINEAR_F32, *CONVOLUTIONS)
     groups: ClassVar[int] = 1
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
@@ -38,7 +42,7 @@ class Linear(Op):
             return f"input has {site.x.shape[-1]} features, the weights expect {site.ins[1].shape[1]}"
         if site.ins[2].shape != (site.ins[1].shape[0],):
             return f"bias has shape {site.ins[2].shape}, expected ({site.ins[1].shape[0]},)"
-        return None
+        return types_refused(site, ("int32", "int64"))
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         x, w, b = xs
@@ -86,3 +90,6 @@ class Linear(Op):
         yield case((1, 5, 7), 3, "several rows, no whole block", (0.0, float("inf")))
         yield case((1, 1), 1, "scalar")
         yield near_overflow(cls(), (1, 5, 6), rng.integers(-127, 128, (8, 6)))
+        for bias in ("int32", "int64"):
+            yield int16_layer(cls(), (1, 5, 6), rng.integers(-127, 128, (9, 6)), bias)
+        yield int16_layer(cls(), (1, 3, 6), rng.integers(-127, 128, (7, 6)), "int32", 1 << 24)

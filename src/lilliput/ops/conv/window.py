@@ -10,6 +10,7 @@ from lilliput.graph import Array, Shape, Tensor
 from lilliput.op import Op, Rows, Site
 from lilliput.ops.conv import common
 from lilliput.ops.conv.common import Padding, Pair
+from lilliput.ops.conv.types import types_refused
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class WindowedConv(Op):
     folds_affine: ClassVar[bool] = True
     folds_pad: ClassVar[bool] = True
     bias: ClassVar[int | None] = 2
+    wide_biases: ClassVar[tuple[str, ...]] = ("int32", "int64")
+    """The types of the bias of an int16 result."""
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         n, h, w, _ = ins[0].shape
@@ -34,12 +37,14 @@ class WindowedConv(Op):
         return ((n, oh, ow, ins[1].shape[self.weights[1]]),)
 
     def check(self, site: Site) -> str | None:
-        if site.x.shape[0] != 1:
-            return f"a batch of {site.x.shape[0]} images; firmware computes one at a time"
+        if len(site.x.shape) != 4:
+            return f"the input has shape {site.x.shape}, expected (batch, height, width, channels)"
         if misfit := self.misfit(site):
             return misfit
         o = site.ins[1].shape[self.weights[1]]
-        return None if site.ins[2].shape == (o,) else f"bias has shape {site.ins[2].shape}, expected ({o},)"
+        if site.ins[2].shape != (o,):
+            return f"bias has shape {site.ins[2].shape}, expected ({o},)"
+        return types_refused(site, self.wide_biases)
 
     def misfit(self, site: Site) -> str | None:
         """Why these weights cannot serve this input, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lilliput.importers.registry import aten, tflite
-from lilliput.ops.binary.convert import _apply as apply
+from lilliput.ops.binary.convert import apply
 from lilliput.ops.extremum.extremum import Maximum, Minimum
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import numpy as np
 
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Shape
-from lilliput.op import Example, Site, register
-from lilliput.ops.binary.common import Binary
+from lilliput.op import Example, Kernel, Site, register
+from lilliput.ops.binary.common import Binary, is_plain
+from lilliput.ops.binary.zip import INTEGERS, typed_examples, zip_integers
 from lilliput.ops.extremum import kernels
 
 
@@ -20,13 +21,15 @@ class Extremum(Binary):
     """sign * max(sign * a, sign * b). In float32 a NaN in either operand gives NaN."""
 
     sign: ClassVar[int]
+    plain: ClassVar[tuple[str, ...]] = INTEGERS
+    quantized: ClassVar[tuple[str, ...]] = ("int8", "int16")
     same_quant_inputs: ClassVar[bool] = True
-    kernels = (kernels.TABLE, kernels.EXTREMUM_S8, kernels.EXTREMUM_F32)
+    kernels: ClassVar[tuple[Kernel, ...]] = (kernels.TABLE, *kernels.EXTREMUM)
 
     def check(self, site: Site) -> str | None:
         if reason := super().check(site):
             return reason
-        for t in site.ins if site.integer else ():
+        for t in site.ins if site.integer and not is_plain(site) else ():
             if t.quant is None or not t.quant.same(site.y.quant):
                 return (
                     f"'{t.name}' is quantized as {t.quant}, the result as {site.y.quant}: they must be equal"
@@ -67,6 +70,7 @@ class Extremum(Binary):
         yield case((1, 4, 6, 3), (1, 4, 6, 1), "per pixel")
         yield case((1, 4, 1, 5), (1, 1, 6, 1), "both operands repeated", (0.0, 6.0))
         yield case((2, 1, 3, 1), (1, 4, 1, 5), "four loops")
+        yield from typed_examples(cls())
 
 
 @register
@@ -76,6 +80,7 @@ class Maximum(Extremum):
 
     name: ClassVar[str] = "maximum"
     sign: ClassVar[int] = 1
+    kernels = (*Extremum.kernels, *zip_integers("max_integers"))
 
 
 @register
@@ -85,3 +90,4 @@ class Minimum(Extremum):
 
     name: ClassVar[str] = "minimum"
     sign: ClassVar[int] = -1
+    kernels = (*Extremum.kernels, *zip_integers("min_integers"))

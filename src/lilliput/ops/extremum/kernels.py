@@ -26,7 +26,11 @@ def _all(site: Site, dtype: str) -> bool:
 
 
 def _is_s8(site: Site) -> bool:
-    return _all(site, "int8")
+    return _all(site, "int8") and not common.is_plain(site)
+
+
+def _is_s16(site: Site) -> bool:
+    return _all(site, "int16") and not common.is_plain(site)
 
 
 def _is_f32(site: Site) -> bool:
@@ -34,7 +38,7 @@ def _is_f32(site: Site) -> bool:
 
 
 def _s8(site: Site) -> Params:
-    lo, hi = fixed.clamp_range(_op(site).clamp, site.y.q, "int8")
+    lo, hi = fixed.clamp_range(_op(site).clamp, site.y.q, site.y.dtype)
     return {"walk": common.walk(site), "sign": _op(site).sign, "lo": lo, "hi": hi}
 
 
@@ -47,4 +51,6 @@ BOTH = (0, 1)
 """Both operands are passed as pointers, constants too."""
 
 EXTREMUM_S8 = Kernel(HERE / "extremum_s8.c", _is_s8, _s8, in_place=common.in_place, reads=BOTH)
+EXTREMUM_S16 = Kernel(HERE / "extremum_s16.c", _is_s16, _s8, in_place=common.in_place, reads=BOTH)
 EXTREMUM_F32 = Kernel(HERE / "extremum_f32.c", _is_f32, _f32, in_place=common.in_place, reads=BOTH)
+EXTREMUM = (EXTREMUM_S8, EXTREMUM_S16, EXTREMUM_F32)

@@ -9,6 +9,7 @@ from lilliput.errors import UserError
 from lilliput.importers.registry import aten, tflite
 from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.conv.convert import check_reach, integer
+from lilliput.ops.pool.from_torch import max_pool as max_pool  # registers torch's other pooling
 from lilliput.ops.pool.pool2d import AvgPool2d, MaxPool2d, quants_differ
 
 if TYPE_CHECKING:

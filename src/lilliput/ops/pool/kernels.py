@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from lilliput.graph import INT_RANGE
 from lilliput.op import Kernel, Params, Rows, Site
 from lilliput.ops.conv import common
 
@@ -51,8 +53,17 @@ def _shape(site: Site) -> Params:
     }
 
 
+def bounds(site: Site) -> tuple[int, int]:
+    """Of the results; integers without quantization stand for themselves."""
+    if site.y.quant is not None:
+        return common.bounds(site, _op(site).clamp)
+    lo, hi = _op(site).clamp or (-math.inf, math.inf)
+    least, most = INT_RANGE[site.y.dtype]
+    return math.ceil(max(lo, least)), math.floor(min(hi, most))
+
+
 def _integer(site: Site) -> Params:
-    lo, hi = common.bounds(site, _op(site).clamp)
+    lo, hi = bounds(site)
     return {**_shape(site), "lo": lo, "hi": hi}
 
 
@@ -64,8 +75,12 @@ def _dilated(params: Callable[[Site], Params]) -> Callable[[Site], Params]:
     return lambda site: {**params(site), "dilation": _op(site).dilation[1]}
 
 
-MAX_S8 = Kernel(HERE / "maxpool_s8.c", _types("int8"), _dilated(_integer), _rows)
+def _of_type(source: str, dtype: str, params: Callable[[Site], Params]) -> Kernel:
+    return Kernel(HERE / source, _types(dtype), params, _rows, tokens={"T": f"{dtype}_t"})
+
+
+MAX_S8, MAX_S16, MAX_U8 = (_of_type("maxpool.c", t, _dilated(_integer)) for t in ("int8", "int16", "uint8"))
 MAX_F32 = Kernel(HERE / "maxpool_f32.c", _types("float32"), _dilated(_float), _rows)
 AVG_S8_MUL = Kernel(HERE / "avgpool_s8_mul.c", _few_pixels, _integer, _rows)
-AVG_S8 = Kernel(HERE / "avgpool_s8.c", _types("int8"), _integer, _rows)
+AVG_S8, AVG_S16 = (_of_type("avgpool.c", t, _integer) for t in ("int8", "int16"))
 AVG_F32 = Kernel(HERE / "avgpool_f32.c", _types("float32"), _float, _rows)

@@ -9,11 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.fixed import FLOAT_MAX, Clamp
-from lilliput.graph import Array, Quant, Shape, Tensor
-from lilliput.op import Example, Op, QuantRule, Site, register
+from lilliput.graph import INT_RANGE, Array, Graph, Node, Quant, Shape, Tensor
+from lilliput.op import Example, Limits, Op, QuantRule, Site, register
 from lilliput.ops.conv import common
 from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.pool import kernels
+
+MAX_PIXELS = 65535
+"""The int16 sum of as many stays inside int32."""
 
 
 def quants_differ(x: Tensor, y: Tensor) -> str | None:
@@ -47,11 +50,13 @@ class Pool2d(Op):
         return ((n, oh, ow, c),)
 
     def check(self, site: Site) -> str | None:
-        if len(site.x.shape) != 4 or site.x.shape[0] != 1:
-            return f"the input has shape {site.x.shape}, expected (1, height, width, channels)"
+        if len(site.x.shape) != 4:
+            return f"the input has shape {site.x.shape}, expected (batch, height, width, channels)"
         if (self.counts(site.x.shape) == 0).any():
             return f"a window of {self.window} with padding {self.padding} lies entirely in the padding"
-        return quants_differ(site.x, site.y) if site.integer else None
+        if site.integer and int(self.counts(site.x.shape).max()) > MAX_PIXELS:
+            return f"a window of {self.window} covers more than {MAX_PIXELS} pixels"
+        return quants_differ(site.x, site.y) if site.integer and site.y.quant is not None else None
 
     def counts(self, shape: Shape) -> Array:
         """How many pixels of an NHWC input each window covers: [OH, OW]."""
@@ -90,13 +95,14 @@ class MaxPool2d(Pool2d):
     dilation: Pair = (1, 1)  # type: ignore[misc]  # an attribute here, a constant in the base
 
     name: ClassVar[str] = "max_pool2d"
-    kernels = (kernels.MAX_S8, kernels.MAX_F32)
+    plain_integers: ClassVar[bool] = True
+    kernels = (kernels.MAX_S8, kernels.MAX_S16, kernels.MAX_U8, kernels.MAX_F32)
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         (x,) = xs
         if site.integer:
-            lo, hi = common.bounds(site, self.clamp)
-            best = common.windows(x, self, self.window, -128).max((3, 4))
+            lo, hi = kernels.bounds(site)
+            best = common.windows(x, self, self.window, INT_RANGE[site.y.dtype][0]).max((3, 4))
             return (np.clip(best, lo, hi).astype(x.dtype),)
         lowest = np.float32(-FLOAT_MAX)
         # fmax: NaN loses against any number, as in the C.
@@ -111,10 +117,15 @@ class MaxPool2d(Pool2d):
         return learn.max_pool2d(self, *xs)
 
     @classmethod
-    def examples(cls) -> Iterator[Example]:
+    def examples(cls) -> Iterator[Example | Graph]:
         yield from _examples(cls, (-0.5, 1.0))
         dilated = cls((2, 3), (1, 2), ((1, 0), (1, 1)), dilation=(3, 2))
         yield Example(dilated, ((1, 7, 8, 3),), why="dilation")
+        yield Example(cls((2, 2), (2, 1), ((1, 0), (0, 1))), ((3, 5, 4, 2),), why="three samples")
+        for dtype in ("uint8", "int8"):
+            x, y = Tensor("x", (1, 4, 5, 3), dtype), Tensor("y", (1, 3, 4, 3), dtype)
+            node = Node(cls((2, 2), (2, 1), ((1, 1), (0, 0))), ("x",), ("y",), "integers for themselves")
+            yield Graph(("x",), ("y",), (node,), {"x": x, "y": y})
 
 
 @register
@@ -123,7 +134,11 @@ class AvgPool2d(Pool2d):
     """The sum of a window's integers divided by their number, halves away from zero."""
 
     name: ClassVar[str] = "avg_pool2d"
-    kernels = (kernels.AVG_S8_MUL, kernels.AVG_S8, kernels.AVG_F32)
+    kernels = (kernels.AVG_S8_MUL, kernels.AVG_S8, kernels.AVG_S16, kernels.AVG_F32)
+
+    def operand_limits(self, limits: Limits, ranges: Sequence[Limits]) -> tuple[Limits, ...] | None:
+        """A value that counts for nothing by itself still pulls the average down."""
+        return None
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         (x,) = xs
@@ -144,5 +159,6 @@ class AvgPool2d(Pool2d):
     @classmethod
     def examples(cls) -> Iterator[Example]:
         yield from _examples(cls, (-0.1, 0.1))
+        yield Example(cls((2, 3), (2, 1)), ((2, 4, 5, 3),), why="two samples")
         yield Example(cls((20, 19), (1, 1)), ((1, 21, 19, 2),), why="more pixels than the reciprocal serves")
         yield Example(cls((19, 19), (1, 1)), ((1, 19, 20, 1),), why="as many pixels as the reciprocal serves")

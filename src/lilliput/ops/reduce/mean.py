@@ -1,4 +1,4 @@
-"""Mean over any axes; in int8 TFLM's MEAN, which folds the division by the count into the multiplier."""
+"""Mean over any axes; in int8 and int16 TFLM's MEAN, which folds the division by the count into the multiplier."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Shape, Tensor
+from lilliput.graph import INT_RANGE, Array, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, Site, register
 
 HERE = Path(__file__).parent
 LOOPS = 3
 """How many separate groups of neighbouring axes the kernels can keep, and how many they can reduce."""
-MAX_COUNT = 1 << 22
-"""Sums of that many differences of int8 values stay inside int32."""
+MAX_COUNT = {"int8": 1 << 22, "int16": 1 << 15}
+"""Sums of that many differences of values stay inside int32."""
 Loop = tuple[int, int]
 
 
@@ -37,6 +37,14 @@ def loops(shape: Shape, axes: tuple[int, ...]) -> tuple[list[Loop], list[Loop]]:
             previous = group
         stride *= shape[axis]
     return kept[::-1], reduced[::-1]
+
+
+def float_sum(x: Array, axes: tuple[int, ...], keep: bool) -> Array:
+    """The float32 sum in the order of the kernels, one value after the other as they lie: the same bits as the C."""
+    last = np.moveaxis(x, sorted(axes), range(x.ndim - len(axes), x.ndim))
+    kept = last.shape[: x.ndim - len(axes)]
+    total = np.cumsum(last.reshape(*kept, -1), axis=-1, dtype=np.float32)[..., -1]
+    return total.reshape([1 if i in axes else d for i, d in enumerate(x.shape)]) if keep else total
 
 
 def folded_multiplier(site: Site, count: int) -> tuple[int, int]:
@@ -69,7 +77,7 @@ def _params(site: Site) -> Params:
     return named
 
 
-def _params_s8(site: Site) -> Params:
+def _integer(site: Site) -> Params:
     count = _op(site).count(site.x.shape)
     m, shift = folded_multiplier(site, count)
     return {
@@ -78,6 +86,8 @@ def _params_s8(site: Site) -> Params:
         "mult": m,
         "shift": shift,
         "out_zp": site.y.q.z,
+        "lo": INT_RANGE[site.y.dtype][0],
+        "hi": INT_RANGE[site.y.dtype][1],
     }
 
 
@@ -93,7 +103,8 @@ class Mean(Op):
 
     name: ClassVar[str] = "mean"
     kernels = (
-        Kernel(HERE / "mean_s8.c", _types("int8"), _params_s8),
+        Kernel(HERE / "mean.c", _types("int8"), _integer, tokens={"T": "int8_t"}),
+        Kernel(HERE / "mean.c", _types("int16"), _integer, tokens={"T": "int16_t"}),
         Kernel(HERE / "mean_f32.c", _types("float32"), _params_f32),
     )
 
@@ -111,10 +122,9 @@ class Mean(Op):
         rank = len(site.x.shape)
         if not self.axes or len(set(self.axes)) != len(self.axes) or not set(self.axes) <= set(range(rank)):
             return f"axes {self.axes} are not distinct axes of a tensor of {rank} dimensions"
-        if site.integer and self.count(site.x.shape) > MAX_COUNT:
-            return (
-                f"a mean of {self.count(site.x.shape)} values may overflow; at most {MAX_COUNT} are possible"
-            )
+        count, most = self.count(site.x.shape), MAX_COUNT.get(site.x.dtype)
+        if most is not None and count > most:
+            return f"a mean of {count} {site.x.dtype} values may overflow; at most {most} are possible"
         return None
 
     def batchable(self, site: Site) -> bool:
@@ -123,7 +133,8 @@ class Mean(Op):
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         (x,) = xs
         if not site.integer:
-            return (np.asarray(x.mean(self.axes, np.float32, keepdims=self.keep_dims), np.float32),)
+            total = float_sum(x, self.axes, self.keep_dims)
+            return (np.asarray(total / np.float32(self.count(x.shape)), np.float32),)
         y, count = site.y, self.count(x.shape)
         total = x.sum(self.axes, np.int64, keepdims=self.keep_dims) - site.x.q.z * count
         bounds = fixed.clamp_range(None, y.q, y.dtype)

@@ -1,55 +1,70 @@
-"""Between real and integer values: quantize (float32 or int8 to int8) and dequantize (int8 to float32)."""
+"""Between real and integer values: quantize (real or integer to integer) and dequantize (integer to float32)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Graph, Node, Quant, Shape, Tensor
-from lilliput.op import Kernel, Op, Params, Site, register
+from lilliput.graph import INT_RANGE, Array, Graph, Node, Quant, Shape, Tensor
+from lilliput.op import Op, Site, register
+from lilliput.ops.requantize import kernels
 from lilliput.ops.table import TABLE_S8
 
-HERE = Path(__file__).parent
+Rounding = Literal["away", "even"]
+"""Where halves go: away from zero, as in TFLM, or to the even neighbour."""
 
-
-def _types(x: str, y: str) -> Any:
-    def when(site: Site) -> bool:
-        return (site.x.dtype, site.y.dtype) == (x, y) and not site.x.constant
-
-    return when
-
-
-def _quantize_params(site: Site) -> Params:
-    return {"n": site.x.size, "scale": float(site.y.q.s), "zero_point": site.y.q.z}
-
-
-def _dequantize_params(site: Site) -> Params:
-    return {"n": site.x.size, "scale": float(site.x.q.s), "zero_point": site.x.q.z}
+QUANTS = {
+    "int8": Quant.per_tensor(0.07, -3),
+    "uint8": Quant.per_tensor(0.05, 130),
+    "int16": Quant.per_tensor(0.0003, 0),
+    "int32": Quant.per_tensor(0.000002, 40),
+}
+"""Of the examples."""
 
 
 def _alone(op: Op, x: Tensor, y: Tensor) -> Graph:
     return Graph(("x",), ("y",), (Node(op, ("x",), ("y",), op.name),), {"x": x, "y": y})
 
 
+def _to_even(x: Array, y: Tensor) -> Array:
+    """`Quant.quantize` with halves to even; ONNX's QuantizeLinear."""
+    with np.errstate(over="ignore"):  # an infinite quotient saturates
+        rounded = np.rint(x / y.q.s)
+    total = np.where(np.isnan(rounded), 0.0, rounded).astype(np.float64) + y.q.z
+    return np.asarray(np.clip(total, *INT_RANGE[y.dtype]).astype(y.dtype))
+
+
 @register
 @dataclass(frozen=True)
 class Quantize(Op):
-    """Real values (or integers under another scale) to the integers of the output's quantization; TFLM's QUANTIZE."""
+    """Real values (or integers under another scale) to the integers of the output's quantization; TFLM's QUANTIZE.
+
+    ONNX rounds halves of real values to even.
+    """
+
+    rounding: Rounding = "away"
 
     name: ClassVar[str] = "quantize"
     elementwise: ClassVar[bool] = True
-    kernels = (TABLE_S8, Kernel(HERE / "quantize_f32.c", _types("float32", "int8"), _quantize_params))
+    kernels = (TABLE_S8, *kernels.QUANTIZE, *kernels.REQUANTIZE)
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         return (ins[0].shape,)
 
     def check(self, site: Site) -> str | None:
-        return None if site.y.quant else "the result carries no quantization"
+        if not site.y.quant:
+            return "the result carries no quantization"
+        if site.x.dtype in INT_RANGE and site.x.quant is None:
+            return f"the {site.x.dtype} input carries no quantization"
+        pair = (site.x.dtype, site.y.dtype)
+        if pair not in kernels.PAIRS and pair not in (("float32", "int8"), ("float32", "int16")):
+            known = ", ".join(f"{x} to {y}" for x, y in (*kernels.PAIRS, ("float32", "int8 or int16")))
+            return f"{pair[0]} to {pair[1]} is not supported, only {known}: what TFLM has"
+        return None
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         (x,) = xs
@@ -57,21 +72,30 @@ class Quantize(Op):
         if y.dtype == "float32":  # in a float graph: what the integers will stand for
             return (x,)
         if x.dtype == np.float32:
-            return (y.q.quantize(x, y.dtype),)
-        m, shift = fixed.multiplier(float(np.float64(site.x.q.s) / np.float64(y.q.s)))
+            return (y.q.quantize(x, y.dtype) if self.rounding == "away" else _to_even(x, y),)
         bounds = fixed.clamp_range(None, y.q, y.dtype)
-        return (fixed.finish(x.astype(np.int64) - site.x.q.z, m, shift, y.q.z, bounds, y.dtype),)
+        total = x.astype(np.int64) - site.x.q.z
+        return (fixed.finish(total, *kernels.multiplier(site), y.q.z, bounds, y.dtype),)
 
     def torch(self, site: Site, *xs: Any) -> Any:
         return xs[0]
 
     @classmethod
     def examples(cls) -> Iterator[Graph]:
-        coarse, fine = Quant.per_tensor(0.07, -3), Quant.per_tensor(0.011, 100)
+        coarse, fine = QUANTS["int8"], Quant.per_tensor(0.011, 100)
         for shape in ((1, 1), (1, 7), (1, 3, 5, 4)):
             yield _alone(cls(), Tensor("x", shape), Tensor("y", shape, "int8", coarse))
+        yield _alone(cls(), Tensor("x", (1, 300)), Tensor("y", (1, 300), "int16", QUANTS["int16"]))
+        halves = Quant.per_tensor(
+            0.25, 1
+        )  # a drawn value rarely lies on one; test_onnx_quantized.py has them all
+        for dtype in ("int8", "int16"):
+            yield _alone(cls("even"), Tensor("x", (1, 300)), Tensor("y", (1, 300), dtype, halves))
         yield _alone(cls(), Tensor("x", (1, 300), "int8", coarse), Tensor("y", (1, 300), "int8", fine))
         yield _alone(cls(), Tensor("x", (1, 300), "int8", fine), Tensor("y", (1, 300), "int8", coarse))
+        for a, b in kernels.PAIRS:
+            x, y = Tensor("x", (1, 33), a, QUANTS[a]), Tensor("y", (1, 33), b, QUANTS[b])
+            yield _alone(cls(), x, y)
 
 
 @register
@@ -81,10 +105,17 @@ class Dequantize(Op):
 
     name: ClassVar[str] = "dequantize"
     elementwise: ClassVar[bool] = True
-    kernels = (Kernel(HERE / "dequantize_f32.c", _types("int8", "float32"), _dequantize_params),)
+    kernels = kernels.DEQUANTIZE
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         return (ins[0].shape,)
+
+    def check(self, site: Site) -> str | None:
+        if site.x.dtype not in (*kernels.REAL, "float32"):
+            return f"{site.x.dtype} to real values is not supported, only {', '.join(kernels.REAL)}: what TFLM has"
+        if site.x.dtype != "float32" and site.x.quant is None:
+            return f"the {site.x.dtype} input carries no quantization"
+        return None
 
     def result_dtype(self, ins: Sequence[Tensor]) -> str:
         return "float32"
@@ -100,3 +131,5 @@ class Dequantize(Op):
         for shape in ((1, 1), (1, 5), (1, 2, 3, 40)):
             x = Tensor("x", shape, "int8", Quant.per_tensor(0.03, 11))
             yield _alone(cls(), x, Tensor("y", shape))
+        for dtype in kernels.REAL:
+            yield _alone(cls(), Tensor("x", (1, 33), dtype, QUANTS[dtype]), Tensor("y", (1, 33)))

@@ -16,7 +16,7 @@ MAX_RANK = 6
 """Axes the kernels can walk, after those that lie together have been merged."""
 SHORTEST_RUN = 8
 """Bytes from which a call of memcpy is cheaper than a loop over elements."""
-TYPES = ("int8", "uint8", "bool", "int16", "int32", "float32")
+TYPES = ("int8", "uint8", "bool", "int16", "int32", "int64", "float32")
 
 
 @dataclass(frozen=True)

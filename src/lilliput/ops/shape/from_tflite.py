@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lilliput.importers.tflite_reader import TfliteOperator
 
 
-def _ints(b: TfliteBuilder, o: TfliteOperator, i: int, count: int | None = None) -> tuple[int, ...]:
+def ints(b: TfliteBuilder, o: TfliteOperator, i: int, count: int | None = None) -> tuple[int, ...]:
     """A constant input that is a list of integers."""
     data = b.data(o, i)
     if data.dtype.kind not in "iu" or data.ndim > 1 or (count is not None and data.size != count):
@@ -33,103 +33,118 @@ def _ints(b: TfliteBuilder, o: TfliteOperator, i: int, count: int | None = None)
     return tuple(int(v) for v in data.reshape(-1))
 
 
-def _option(o: TfliteOperator, name: str) -> int:
+def option(o: TfliteOperator, name: str) -> int:
     """A field of the operator's options that the reader has parsed as an integer."""
     value = o.options.get(name, 0)
     assert isinstance(value, int)
     return value
 
 
-def _add(b: TfliteBuilder, o: TfliteOperator, op: Op, inputs: tuple[str, ...], output: int = 0) -> None:
+def add(b: TfliteBuilder, o: TfliteOperator, op: Op, inputs: tuple[str, ...], output: int = 0) -> None:
     """A node for result `output` of o; what it computes must have the shape that the file states."""
     wanted = b.output(o, output)
     sources = [b.tensors[name] for name in inputs]
     (shape,) = op.infer(sources)
     if shape != wanted.shape:
         raise UserError(f"{b.where(o)}: gives the shape {shape}, the file says {wanted.shape}")
-    if any(t.dtype != wanted.dtype for t in sources):
+    if any(t.dtype != wanted.dtype for t in sources[:1] + [t for t in sources if t.quant is not None]):
         raise UserError(f"{b.where(o)}: {sources[0].dtype} in and {wanted.dtype} out, expected one type")
     b.add(o, op, inputs, (wanted.name,))
 
 
-def _between(b: TfliteBuilder, o: TfliteOperator, op: Op, name: str, output: int = 0) -> str:
+def between(b: TfliteBuilder, o: TfliteOperator, op: Op, *names: str, output: int = 0) -> str:
     """An inner step of o whose result gets a tensor of its own, in the quantization of the given output."""
-    source, final = b.tensors[name], b.output(o, output)
-    (shape,) = op.infer([source])
-    made = Tensor(f"o{o.index}.s{len(b.tensors)}", shape, source.dtype, final.quant)
+    sources, final = [b.tensors[name] for name in names], b.output(o, output)
+    (shape,) = op.infer(sources)
+    made = Tensor(f"o{o.index}.s{len(b.tensors)}", shape, sources[0].dtype, final.quant)
     b.tensors[made.name] = made
-    b.add(o, op, (name,), (made.name,))
+    b.add(o, op, names, (made.name,))
     return made.name
 
 
-def _view(b: TfliteBuilder, o: TfliteOperator, name: str, output: int = 0) -> None:
+def view(b: TfliteBuilder, o: TfliteOperator, name: str, output: int = 0) -> None:
     """Result `output` as the same elements under the shape the file states."""
     source, wanted = b.tensors[name], b.output(o, output)
     if source.size != wanted.size:
         raise UserError(f"{b.where(o)}: {source.shape} cannot become {wanted.shape}, the sizes differ")
-    _add(b, o, Reshape(wanted.shape), (name,), output)
+    add(b, o, Reshape(wanted.shape), (name,), output)
 
 
 @tflite("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 def reshape(b: TfliteBuilder, o: TfliteOperator) -> None:
-    _view(b, o, b.tensor(o, 0).name)
+    view(b, o, b.tensor(o, 0).name)
 
 
 @tflite("TRANSPOSE")
 def transpose(b: TfliteBuilder, o: TfliteOperator) -> None:
     x = b.tensor(o, 0)
     rank = len(x.shape)
-    perm = tuple(p + rank if p < 0 else p for p in _ints(b, o, 1, rank))
+    perm = tuple(p + rank if p < 0 else p for p in ints(b, o, 1, rank))
     if sorted(perm) != list(range(rank)):
         raise UserError(f"{b.where(o)}: {perm} is not a permutation of {rank} axes")
-    _add(b, o, Transpose(perm), (x.name,))
+    add(b, o, Transpose(perm), (x.name,))
 
 
-def _slice(b: TfliteBuilder, o: TfliteOperator, x: Tensor, op: Slice, output: int = 0) -> None:
+def cut(b: TfliteBuilder, o: TfliteOperator, x: Tensor, op: Slice, output: int = 0) -> None:
     """A slice and, where axes disappear, the view that drops them."""
     if any(n < 1 for n in op.size):
         raise UserError(f"{b.where(o)}: the result {op.size} would be empty")
     whole, dropped = op.whole(x.shape), b.output(o, output).shape != op.size
     if whole:
-        _view(b, o, x.name, output)
+        view(b, o, x.name, output)
     elif dropped:
-        _view(b, o, _between(b, o, op, x.name, output), output)
+        view(b, o, between(b, o, op, x.name, output=output), output)
     else:
-        _add(b, o, op, (x.name,), output)
+        add(b, o, op, (x.name,), output)
 
 
 @tflite("SLICE")
 def slice_(b: TfliteBuilder, o: TfliteOperator) -> None:
     x = b.tensor(o, 0)
-    begin, size = _ints(b, o, 1, len(x.shape)), _ints(b, o, 2, len(x.shape))
+    begin, size = ints(b, o, 1, len(x.shape)), ints(b, o, 2, len(x.shape))
     size = tuple(d - f if n == -1 else n for d, f, n in zip(x.shape, begin, size, strict=True))
     for d, f, n in zip(x.shape, begin, size, strict=True):
         if f < 0 or n < 1 or f + n > d:
             raise UserError(f"{b.where(o)}: begin {begin} and size {size} do not fit {x.shape}")
-    _slice(b, o, x, Slice(begin, size, (1,) * len(begin)))
+    cut(b, o, x, Slice(begin, size, (1,) * len(begin)))
 
 
 @tflite("STRIDED_SLICE")
 def strided_slice(b: TfliteBuilder, o: TfliteOperator) -> None:
+    """The result's own shape, which the file states, has the new axes and lacks those of one index."""
     x = b.tensor(o, 0)
-    for mask in ("ellipsis_mask", "new_axis_mask", "offset"):
-        if o.options.get(mask):
-            raise UserError(f"{b.where(o)}: {mask} is not supported")
-    begins, ends, strides = (_ints(b, o, i) for i in (1, 2, 3))
-    if not len(begins) == len(ends) == len(strides) <= len(x.shape):
+    begins, ends, strides = (ints(b, o, i) for i in (1, 2, 3))
+    if not len(begins) == len(ends) == len(strides):
+        raise UserError(f"{b.where(o)}: {len(begins)} indices, {len(ends)} ends and {len(strides)} steps")
+    first_mask, end_mask, shrink, more, fresh = (
+        option(o, f"{m}_mask") for m in ("begin", "end", "shrink_axis", "ellipsis", "new_axis")
+    )
+    offset = bool(o.options.get("offset"))
+    named = [i for i in range(len(begins)) if not (more | fresh) >> i & 1]
+    if len(named) > len(x.shape) or more & (more - 1):
         raise UserError(f"{b.where(o)}: {len(begins)} indices do not fit the shape {x.shape}")
-    first_mask, end_mask, shrink = (_option(o, f"{m}_mask") for m in ("begin", "end", "shrink_axis"))
     taken: list[tuple[int, int, int]] = []
-    for axis, dim in enumerate(x.shape):
-        if axis >= len(begins):
-            taken.append((0, dim, 1))
-            continue
-        bit = 1 << axis
-        begin = None if first_mask & bit else begins[axis]
-        end = None if end_mask & bit else ends[axis]
-        taken.append(_axis(b, o, dim, begin, end, strides[axis], bool(shrink & bit)))
+    result: list[int] = []
+    for i in range(len(begins)):
+        bit, before = 1 << i, len(taken)
+        if more & bit:  # as many whole axes as are left
+            rest = len(x.shape) - len(named)
+            taken += [(0, d, 1) for d in x.shape[len(taken) : len(taken) + rest]]
+        elif not fresh & bit:
+            dim = x.shape[len(taken)]
+            begin = None if first_mask & bit else begins[i]
+            end = None if end_mask & bit else ends[i] + (begins[i] if offset else 0)
+            taken.append(_axis(b, o, dim, begin, end, strides[i], bool(shrink & bit)))
+        if fresh & bit and not more & bit:
+            result.append(1)
+        elif not shrink & bit or more & bit:
+            result += [count for _, count, _ in taken[before:]]
+    result += x.shape[len(taken) :]
+    if tuple(result) != b.output(o).shape:
+        raise UserError(f"{b.where(o)}: gives the shape {tuple(result)}, the file says {b.output(o).shape}")
+    taken += [(0, d, 1) for d in x.shape[len(taken) :]]
     firsts, sizes, steps = zip(*taken, strict=True)
-    _slice(b, o, x, Slice(firsts, sizes, steps))
+    cut(b, o, x, Slice(firsts, sizes, steps))
 
 
 def _axis(
@@ -156,7 +171,7 @@ def _axis(
 @tflite("SPLIT")
 def split(b: TfliteBuilder, o: TfliteOperator) -> None:
     x = b.tensor(o, 1)
-    axis = _one_axis(b, o, _ints(b, o, 0, 1)[0], len(x.shape))
+    axis = one_axis(b, o, ints(b, o, 0, 1)[0], len(x.shape))
     count = len(o.outputs)
     if x.shape[axis] % count:
         raise UserError(f"{b.where(o)}: axis {axis} of {x.shape} does not split into {count} equal parts")
@@ -166,8 +181,8 @@ def split(b: TfliteBuilder, o: TfliteOperator) -> None:
 @tflite("SPLIT_V")
 def split_v(b: TfliteBuilder, o: TfliteOperator) -> None:
     x = b.tensor(o, 0)
-    axis = _one_axis(b, o, _ints(b, o, 2, 1)[0], len(x.shape))
-    sizes = list(_ints(b, o, 1, len(o.outputs)))
+    axis = one_axis(b, o, ints(b, o, 2, 1)[0], len(x.shape))
+    sizes = list(ints(b, o, 1, len(o.outputs)))
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = x.shape[axis] - sum(sizes) - 1
     if min(sizes) < 1 or sum(sizes) != x.shape[axis]:
@@ -180,11 +195,11 @@ def _parts(b: TfliteBuilder, o: TfliteOperator, x: Tensor, axis: int, sizes: Seq
     for output, n in enumerate(sizes):
         begin, size = [0] * len(x.shape), list(x.shape)
         begin[axis], size[axis] = first, n
-        _slice(b, o, x, Slice(tuple(begin), tuple(size), (1,) * len(size)), output)
+        cut(b, o, x, Slice(tuple(begin), tuple(size), (1,) * len(size)), output)
         first += n
 
 
-def _one_axis(b: TfliteBuilder, o: TfliteOperator, axis: int, rank: int) -> int:
+def one_axis(b: TfliteBuilder, o: TfliteOperator, axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise UserError(f"{b.where(o)}: axis {axis} of a tensor of {rank} axes")
     return axis % rank
@@ -193,7 +208,7 @@ def _one_axis(b: TfliteBuilder, o: TfliteOperator, axis: int, rank: int) -> int:
 @tflite("UNPACK")
 def unpack(b: TfliteBuilder, o: TfliteOperator) -> None:
     x = b.tensor(o, 0)
-    axis = _one_axis(b, o, _option(o, "axis"), len(x.shape))
+    axis = one_axis(b, o, option(o, "axis"), len(x.shape))
     if x.shape[axis] != len(o.outputs):
         raise UserError(f"{b.where(o)}: axis {axis} of {x.shape} does not make {len(o.outputs)} tensors")
     _parts(b, o, x, axis, [1] * len(o.outputs))
@@ -204,18 +219,18 @@ def concatenation(b: TfliteBuilder, o: TfliteOperator) -> None:
     if b.activation(o) is not None:
         raise UserError(f"{b.where(o)}: a fused activation is not supported here")
     rank = len(b.output(o).shape)
-    _concat(b, o, _one_axis(b, o, _option(o, "axis"), rank), b.inputs(o))
+    _concat(b, o, one_axis(b, o, option(o, "axis"), rank), b.inputs(o))
 
 
 @tflite("PACK")
 def pack(b: TfliteBuilder, o: TfliteOperator) -> None:
     shape = b.tensor(o, 0).shape
-    axis = _one_axis(b, o, _option(o, "axis"), len(shape) + 1)
+    axis = one_axis(b, o, option(o, "axis"), len(shape) + 1)
     view = Reshape((*shape[:axis], 1, *shape[axis:]))
     for i in range(len(o.inputs)):
         if b.tensor(o, i).shape != shape:
             raise UserError(f"{b.where(o)}: input {i} has shape {b.tensor(o, i).shape}, expected {shape}")
-    _concat(b, o, axis, tuple(_between(b, o, view, name) for name in b.inputs(o)))
+    _concat(b, o, axis, tuple(between(b, o, view, name) for name in b.inputs(o)))
 
 
 def _concat(b: TfliteBuilder, o: TfliteOperator, axis: int, names: tuple[str, ...]) -> None:
@@ -228,7 +243,7 @@ def _concat(b: TfliteBuilder, o: TfliteOperator, axis: int, names: tuple[str, ..
         t = b.tensors[name]
         if len(t.shape) != len(wanted) or rest(t.shape) != rest(wanted):
             raise UserError(f"{b.where(o)}: {t.shape} cannot join {wanted} along axis {axis}")
-    _add(b, o, Concat(axis), names)
+    add(b, o, Concat(axis), names)
 
 
 @tflite("PAD", "PADV2")
@@ -240,9 +255,9 @@ def pad(b: TfliteBuilder, o: TfliteOperator) -> None:
     pads = tuple((int(before), int(after)) for before, after in widths)
     value = _pad_value(b, o, y) if b.has(o, 2) else 0.0
     if any(map(any, pads)):
-        _add(b, o, Pad(pads, value), (x.name,))
+        add(b, o, Pad(pads, value), (x.name,))
     else:
-        _view(b, o, x.name)
+        view(b, o, x.name)
 
 
 def _pad_value(b: TfliteBuilder, o: TfliteOperator, y: Tensor) -> float:
@@ -263,7 +278,7 @@ def resize_nearest(b: TfliteBuilder, o: TfliteOperator) -> None:
     x = b.tensor(o, 0)
     if len(x.shape) != 4:
         raise UserError(f"{b.where(o)}: the input has shape {x.shape}, expected 4 axes")
-    sizes = _ints(b, o, 1, 2)
+    sizes = ints(b, o, 1, 2)
     if min(sizes) < 1 or max(sizes) > np.iinfo(np.uint16).max:
         raise UserError(f"{b.where(o)}: the size {sizes} is out of range")
     align, half = bool(o.options.get("align_corners")), bool(o.options.get("half_pixel_centers"))
@@ -271,4 +286,4 @@ def resize_nearest(b: TfliteBuilder, o: TfliteOperator) -> None:
         nearest(count, size, tflite_scale(size, count, align), align=align, half=half)
         for size, count in zip(x.shape[1:3], sizes, strict=True)
     )
-    _add(b, o, ResizeNearest(rows, columns), (x.name,))
+    add(b, o, ResizeNearest(rows, columns), (x.name,))

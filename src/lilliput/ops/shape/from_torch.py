@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lilliput.errors import UserError
-from lilliput.graph import Shape, Tensor
 from lilliput.importers.registry import aten
-from lilliput.op import Op, Site
-from lilliput.ops.shape.concat import Concat
-from lilliput.ops.shape.pad import Pad
-from lilliput.ops.shape.reshape import Reshape
+from lilliput.ops.shape.importing import (
+    blocks_to_space,
+    expanded,
+    joined,
+    padded,
+    part,
+    parts,
+    permuted,
+    resolved,
+    selected,
+    space_to_blocks,
+    taken,
+    tiled,
+    unsqueezed,
+    view_as,
+)
 from lilliput.ops.shape.resize import ResizeNearest, nearest
-from lilliput.ops.shape.slice import Slice
-from lilliput.ops.shape.transpose import Transpose
+from lilliput.ops.unary.from_torch import converted
 
 if TYPE_CHECKING:
     from lilliput.importers.torch import Call, TorchBuilder, Value
-
-
-def _add(b: TorchBuilder, op: Op, ins: Sequence[Value], order: tuple[int, ...]) -> Value:
-    """A node, or the result itself when everything is known."""
-    sources = tuple(b.tensor(v) for v in ins)
-    data = [t.data for t in sources if t.data is not None]
-    if len(data) < len(sources):
-        return b.add(op, ins, order)
-    result = Tensor("y", op.infer(sources)[0], op.result_dtype(sources))
-    return replace(b.constant(op.run(Site(op, sources, (result,)), *data)[0]), order=order)
 
 
 def _input(b: TorchBuilder, call: Call) -> Value:
@@ -40,56 +39,14 @@ def _input(b: TorchBuilder, call: Call) -> Value:
 # ---- the same elements in the same order
 
 
-def view_as(b: TorchBuilder, x: Value, target: Shape) -> Value:
-    """Torch's reshape. Dimensions that lie together as needed stay so; only the others are transposed."""
-    shape = b.shape(x)
-    groups, leading = _groups(shape, target)
-    # By the innermost member: what lies together, such as channels, stays innermost.
-    groups.sort(key=lambda group: max(x.order.index(d) for d in group[0]))
-    ones = [d for d in x.order if shape[d] == 1]
-    wanted = (*ones, *(d for ins, _ in groups for d in ins))
-    order = (*range(leading), *(d for _, outs in groups for d in outs))
-    if [d for d in x.order if shape[d] != 1] != [d for d in wanted if shape[d] != 1]:
-        x = _add(b, Transpose(tuple(x.order.index(d) for d in wanted)), [x], wanted)
-    stored = tuple(target[d] for d in order)
-    if stored == b.tensor(x).shape:
-        return replace(x, order=order)
-    return _add(b, Reshape(stored), [x], order)
-
-
-def _groups(shape: Shape, target: Shape) -> tuple[list[tuple[list[int], list[int]]], int]:
-    """Runs of old dimensions longer than one with the new ones they become; how many new ones lead as 1."""
-    old = [d for d, n in enumerate(shape) if n != 1]
-    leading = next((j for j, n in enumerate(target) if n != 1), len(target))
-    groups: list[tuple[list[int], list[int]]] = []
-    i, j = 0, leading
-    while i < len(old):
-        ins, outs = [old[i]], [j]
-        have, made = shape[old[i]], target[j]
-        i, j = i + 1, j + 1
-        while have != made:
-            if made < have:
-                made, j = made * target[j], j + 1
-                outs.append(j - 1)
-            else:
-                have, i = have * shape[old[i]], i + 1
-                ins.append(old[i - 1])
-        groups.append((ins, outs))
-    if groups:
-        groups[-1][1].extend(range(j, len(target)))
-    return groups, leading
-
-
-@aten("view", "reshape", "_unsafe_view", "view_copy", "_reshape_alias")
+@aten("view", "reshape", "_unsafe_view", "view_copy", "_reshape_alias", moves=True)
 def view(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     sizes = [int(n) for n in (call["size"] if "size" in call.arguments else call["shape"])]
-    total = int(np.prod(b.shape(x), dtype=np.int64))
-    known = int(np.prod([n for n in sizes if n != -1], dtype=np.int64))
-    return view_as(b, x, tuple(total // known if n == -1 else n for n in sizes))
+    return view_as(b, x, resolved(sizes, int(np.prod(b.shape(x), dtype=np.int64))))
 
 
-@aten("flatten")
+@aten("flatten", moves=True)
 def flatten(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     shape = b.shape(x)
@@ -98,17 +55,15 @@ def flatten(b: TorchBuilder, call: Call) -> Value:
     return view_as(b, x, (*shape[:first], middle, *shape[last + 1 :]))
 
 
-@aten("unflatten")
+@aten("unflatten", moves=True)
 def unflatten(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     shape, sizes = b.shape(x), [int(n) for n in call["sizes"]]
     dim = int(call["dim"]) % len(shape)
-    known = int(np.prod([n for n in sizes if n != -1], dtype=np.int64))
-    parts = (shape[dim] // known if n == -1 else n for n in sizes)
-    return view_as(b, x, (*shape[:dim], *parts, *shape[dim + 1 :]))
+    return view_as(b, x, (*shape[:dim], *resolved(sizes, shape[dim]), *shape[dim + 1 :]))
 
 
-@aten("squeeze")
+@aten("squeeze", moves=True)
 def squeeze(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     shape, dim = b.shape(x), call.get("dim")
@@ -117,33 +72,63 @@ def squeeze(b: TorchBuilder, call: Call) -> Value:
     return view_as(b, x, tuple(n for d, n in enumerate(shape) if d not in gone or n != 1))
 
 
-@aten("unsqueeze")
+@aten("unsqueeze", moves=True)
 def unsqueeze(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
-    return _unsqueeze(b, x, int(call["dim"]) % (len(x.order) + 1))
+    return unsqueezed(b, x, int(call["dim"]) % (len(x.order) + 1))
 
 
-def _unsqueeze(b: TorchBuilder, x: Value, dim: int) -> Value:
-    shape = b.shape(x)
-    return view_as(b, x, (*shape[:dim], 1, *shape[dim:]))
-
-
-@aten("contiguous", "clone", "alias", "detach", "lift_fresh_copy", "_to_copy", "to", "expand")
+@aten("contiguous", "clone", "alias", "detach", "lift_fresh_copy", "_to_copy", "to", "type_as")
 def identity(b: TorchBuilder, call: Call) -> Value:
+    """The same numbers, in another type where one is asked for: by name, or as another tensor has it."""
     x = _input(b, call)
+    if call.get("other") is not None:
+        return converted(b, x, b.tensor(b.value(call["other"])).dtype)
     dtype = call.get("dtype")
-    if dtype is not None and str(dtype) != "torch.float32":
-        raise UserError(
-            f"layer '{b.where}': a conversion to {dtype} is not supported; use float32 inside the model"
-        )
-    shape = b.shape(x)
-    size = [int(n) for n in call.get("size") or shape]
-    if len(size) != len(shape) or any(n not in (-1, d) for n, d in zip(size, shape, strict=True)):
-        raise UserError(
-            f"layer '{b.where}': expand from {shape} to {tuple(size)} copies elements: not supported; "
-            "leave the size as it is and let the next operator broadcast"
-        )
-    return x
+    return x if dtype is None else converted(b, x, str(dtype).removeprefix("torch."))
+
+
+@aten("expand", "expand_copy", "broadcast_to")
+def expand(b: TorchBuilder, call: Call) -> Value:
+    x = _input(b, call)
+    size = [int(n) for n in call["size"]]
+    shape = [1] * (len(size) - len(x.order)) + list(b.shape(x))
+    return expanded(b, x, tuple(d if n == -1 else n for n, d in zip(size, shape, strict=True)))
+
+
+@aten("expand_as")
+def expand_as(b: TorchBuilder, call: Call) -> Value:
+    return expanded(b, _input(b, call), b.shape(b.value(call["other"])))
+
+
+@aten("repeat", "tile")
+def repeat(b: TorchBuilder, call: Call) -> Value:
+    return tiled(b, _input(b, call), _ints(call["repeats"] if "repeats" in call.arguments else call["dims"]))
+
+
+@aten("repeat_interleave")
+def repeat_interleave(b: TorchBuilder, call: Call) -> Value:
+    x, times = _input(b, call), call["repeats"]
+    if not isinstance(times, int):
+        raise UserError(f"layer '{b.where}': repeat_interleave is supported with one number of repeats")
+    if call.get("dim") is None:
+        x = view_as(b, x, (int(np.prod(b.shape(x), dtype=np.int64)),))
+    dim, size = _along(b, x, int(call.get("dim") or 0))
+    return taken(b, x, dim, np.repeat(np.arange(size), times))
+
+
+@aten("roll")
+def roll(b: TorchBuilder, call: Call) -> Value:
+    x = _input(b, call)
+    shape, dims = b.shape(x), _ints(call.get("dims") or [])
+    if not dims:  # the elements in one row
+        x = view_as(b, x, (int(np.prod(shape, dtype=np.int64)),))
+    for d, shift in zip(dims or [0], _ints(call["shifts"]), strict=True):
+        dim, size = _along(b, x, d)
+        if shift % size:
+            cut = parts(b, x, dim, [size - shift % size, shift % size])
+            x = joined(b, cut[::-1], dim)
+    return view_as(b, x, shape)
 
 
 @aten("_assert_tensor_metadata")
@@ -155,32 +140,26 @@ def checked(b: TorchBuilder, call: Call) -> Value:
 # ---- other orders of axes: nothing moves until somebody needs the order
 
 
-def _permuted(x: Value, dims: Sequence[int]) -> Value:
-    """Dimension i of the result is dimension dims[i] of x."""
-    now = [d % len(dims) for d in dims]
-    return replace(x, order=tuple(now.index(d) for d in x.order))
-
-
-@aten("permute")
+@aten("permute", moves=True)
 def permute(b: TorchBuilder, call: Call) -> Value:
-    return _permuted(_input(b, call), [int(d) for d in call["dims"]])
+    return permuted(_input(b, call), [int(d) for d in call["dims"]])
 
 
-@aten("transpose", "t", "numpy_T", "mT", "swapaxes", "swapdims")
+@aten("transpose", "t", "numpy_T", "mT", "swapaxes", "swapdims", moves=True)
 def transpose(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     dims = list(range(len(x.order)))
     if call.target == "numpy_T":
-        return _permuted(x, dims[::-1])
+        return permuted(x, dims[::-1])
     if len(dims) < 2:
         return x
     first = call.get("dim0", call.get("axis0", -2))
     second = call.get("dim1", call.get("axis1", -1))
     dims[first], dims[second] = dims[second], dims[first]
-    return _permuted(x, dims)
+    return permuted(x, dims)
 
 
-@aten("movedim", "moveaxis")
+@aten("movedim", "moveaxis", moves=True)
 def movedim(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     rank = len(x.order)
@@ -188,7 +167,7 @@ def movedim(b: TorchBuilder, call: Call) -> Value:
     dims = [d for d in range(rank) if d not in source]
     for place, d in sorted(zip(target, source, strict=True)):
         dims.insert(place, d)
-    return _permuted(x, dims)
+    return permuted(x, dims)
 
 
 def _ints(value: Any) -> list[int]:
@@ -196,18 +175,6 @@ def _ints(value: Any) -> list[int]:
 
 
 # ---- parts
-
-
-def _part(b: TorchBuilder, x: Value, dim: int, first: int, count: int, step: int = 1) -> Value:
-    """`count` indices of torch's dimension `dim`."""
-    shape = b.tensor(x).shape
-    axis = b.axis(x, dim)
-    if count < 1:
-        raise UserError(f"layer '{b.where}': a slice of dimension {dim} of {b.shape(x)} is empty")
-    begin, size, strides = [0] * len(shape), list(shape), [1] * len(shape)
-    begin[axis], size[axis], strides[axis] = first, count, step
-    op = Slice(tuple(begin), tuple(size), tuple(strides))
-    return x if op.whole(shape) else _add(b, op, [x], x.order)
 
 
 def _along(b: TorchBuilder, x: Value, dim: int) -> tuple[int, int]:
@@ -221,26 +188,21 @@ def slice_(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     dim, size = _along(b, x, int(call["dim"]))
     chosen = range(size)[slice(call["start"], call["end"], int(call["step"]))]
-    return _part(b, x, dim, chosen.start, len(chosen), chosen.step)
+    return part(b, x, dim, chosen.start, len(chosen), chosen.step)
 
 
-@aten("select")
+@aten("select", moves=True)
 def select(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     dim, size = _along(b, x, int(call["dim"]))
-    return _select(b, x, dim, int(call["index"]) % size)
-
-
-def _select(b: TorchBuilder, x: Value, dim: int, index: int) -> Value:
-    shape = b.shape(x)
-    return view_as(b, _part(b, x, dim, index, 1), (*shape[:dim], *shape[dim + 1 :]))
+    return selected(b, x, dim, int(call["index"]) % size)
 
 
 @aten("narrow")
 def narrow(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     dim, size = _along(b, x, int(call["dim"]))
-    return _part(b, x, dim, int(call["start"]) % size, int(call["length"]))
+    return part(b, x, dim, int(call["start"]) % size, int(call["length"]))
 
 
 @aten("flip")
@@ -248,7 +210,7 @@ def flip(b: TorchBuilder, call: Call) -> Value:
     x = _input(b, call)
     for d in _ints(call["dims"]):
         dim, size = _along(b, x, d)
-        x = _part(b, x, dim, size - 1, size, -1)
+        x = part(b, x, dim, size - 1, size, -1)
     return x
 
 
@@ -258,7 +220,7 @@ def split(b: TorchBuilder, call: Call) -> tuple[Value, ...]:
     dim, size = _along(b, x, int(call["dim"]))
     given = call["split_sizes"] if "split_sizes" in call.arguments else call["split_size"]
     step = given if isinstance(given, int) else 0
-    return _parts(b, x, dim, [min(step, size - i) for i in range(0, size, step)] if step else _ints(given))
+    return parts(b, x, dim, [min(step, size - i) for i in range(0, size, step)] if step else _ints(given))
 
 
 @aten("chunk")
@@ -266,19 +228,14 @@ def chunk(b: TorchBuilder, call: Call) -> tuple[Value, ...]:
     x = _input(b, call)
     dim, size = _along(b, x, int(call["dim"]))
     step = -(-size // int(call["chunks"]))
-    return _parts(b, x, dim, [min(step, size - i) for i in range(0, size, step)])
+    return parts(b, x, dim, [min(step, size - i) for i in range(0, size, step)])
 
 
-def _parts(b: TorchBuilder, x: Value, dim: int, sizes: Sequence[int]) -> tuple[Value, ...]:
-    starts = np.cumsum([0, *sizes]).tolist()
-    return tuple(_part(b, x, dim, int(first), n) for first, n in zip(starts, sizes, strict=False))
-
-
-@aten("unbind")
+@aten("unbind", moves=True)
 def unbind(b: TorchBuilder, call: Call) -> tuple[Value, ...]:
     x = _input(b, call)
     dim, size = _along(b, x, int(call["dim"]))
-    return tuple(_select(b, x, dim, i) for i in range(size))
+    return tuple(selected(b, x, dim, i) for i in range(size))
 
 
 # ---- joining, padding, resizing
@@ -286,41 +243,58 @@ def unbind(b: TorchBuilder, call: Call) -> tuple[Value, ...]:
 
 @aten("cat", "concat", "concatenate")
 def cat(b: TorchBuilder, call: Call) -> Value:
-    return _joined(b, [b.value(t) for t in call["tensors"]], int(call["dim"]))
+    return joined(b, [b.value(t) for t in call["tensors"]], int(call["dim"]))
 
 
-@aten("stack")
+@aten("stack", moves=True)
 def stack(b: TorchBuilder, call: Call) -> Value:
     values = [b.value(t) for t in call["tensors"]]
     dim = int(call["dim"]) % (len(values[0].order) + 1)
-    return _joined(b, [_unsqueeze(b, v, dim) for v in values], dim)
-
-
-def _joined(b: TorchBuilder, values: list[Value], dim: int) -> Value:
-    """All in the storage order of the first that is computed: what is constant is reordered offline."""
-    order = next((v.order for v in values if not b.tensor(v).constant), values[0].order)
-    values = [b.reorder(v, order) for v in values]
-    return values[0] if len(values) == 1 else _add(b, Concat(b.axis(values[0], dim)), values, order)
+    return joined(b, [unsqueezed(b, v, dim) for v in values], dim)
 
 
 @aten("pad", "constant_pad_nd")
 def pad(b: TorchBuilder, call: Call) -> Value:
-    x = _input(b, call)
-    mode = call.get("mode", "constant")
-    if mode != "constant":
-        raise UserError(f"layer '{b.where}': padding mode '{mode}' is not supported, only 'constant'")
-    widths = _ints(call["pad"])
-    pads = [(0, 0)] * len(x.order)
-    for i in range(len(widths) // 2):
-        dim, (before, after) = len(x.order) - 1 - i, (widths[2 * i], widths[2 * i + 1])
-        if min(before, after) < 0:  # torch crops where a width is negative
-            cut = max(-before, 0)
-            x = _part(b, x, dim, cut, b.shape(x)[dim] - cut - max(-after, 0))
-        pads[b.axis(x, dim)] = (max(before, 0), max(after, 0))
-    if not any(map(any, pads)):
-        return x
     value = call.get("value")
-    return _add(b, Pad(tuple(pads), 0.0 if value is None else float(value)), [x], x.order)
+    return _pad(b, call, str(call.get("mode", "constant")), 0.0 if value is None else float(value))
+
+
+@aten("reflection_pad1d", "reflection_pad2d", "reflection_pad3d")
+def reflection_pad(b: TorchBuilder, call: Call) -> Value:
+    return _pad(b, call, "reflect")
+
+
+@aten("replication_pad1d", "replication_pad2d", "replication_pad3d")
+def replication_pad(b: TorchBuilder, call: Call) -> Value:
+    return _pad(b, call, "replicate")
+
+
+def _pad(b: TorchBuilder, call: Call, mode: str, value: float = 0.0) -> Value:
+    """Torch lists the last dimension first."""
+    x = _input(b, call)
+    given = _ints(call["pad"] if "pad" in call.arguments else call["padding"])
+    widths = [(0, 0)] * len(x.order)
+    for i in range(len(given) // 2):
+        widths[len(x.order) - 1 - i] = (given[2 * i], given[2 * i + 1])
+    return padded(b, x, widths, {"replicate": "edge", "circular": "wrap"}.get(mode, mode), value)
+
+
+@aten("pixel_shuffle")
+def pixel_shuffle(b: TorchBuilder, call: Call) -> Value:
+    return blocks_to_space(b, _input(b, call), int(call["upscale_factor"]), channels_outermost=True)
+
+
+@aten("pixel_unshuffle")
+def pixel_unshuffle(b: TorchBuilder, call: Call) -> Value:
+    return space_to_blocks(b, _input(b, call), int(call["downscale_factor"]), channels_outermost=True)
+
+
+@aten("channel_shuffle")
+def channel_shuffle(b: TorchBuilder, call: Call) -> Value:
+    x, groups = _input(b, call), int(call["groups"])
+    n, c, *rest = b.shape(x)
+    y = view_as(b, x, (n, groups, c // groups, *rest))
+    return view_as(b, permuted(y, (0, 2, 1, *range(3, len(rest) + 3))), (n, c, *rest))
 
 
 @aten("upsample_nearest2d", "_upsample_nearest_exact2d")
@@ -334,7 +308,7 @@ def upsample(b: TorchBuilder, call: Call) -> Value:
         _nearest(n, int(count), f, half=half) for n, count, f in zip((h, w), sizes, factors, strict=True)
     )
     rows, columns = tables
-    return _add(b, ResizeNearest(rows, columns), [x], x.order)
+    return b.add(ResizeNearest(rows, columns), [x], x.order)
 
 
 def _nearest(size: int, count: int, factor: float | None, *, half: bool) -> tuple[int, ...]:
@@ -343,3 +317,67 @@ def _nearest(size: int, count: int, factor: float | None, *, half: bool) -> tupl
         return tuple(range(size))
     scale = np.float32(1.0 / factor) if factor else np.float32(size) / np.float32(count)
     return nearest(count, size, np.float32(scale), half=half)
+
+
+# ---- what is known when a model is imported
+
+
+def _dtype(call: Call, default: str) -> str:
+    """The type that a call asks for, as numpy names it; reals of any width are computed in float32."""
+    name = str(call.get("dtype") or default).removeprefix("torch.")
+    return "float32" if name in ("float64", "float16", "bfloat16") else name
+
+
+@aten("arange")
+def arange(b: TorchBuilder, call: Call) -> Value:
+    start, end, step = call.get("start", 0), call["end"], call.get("step", 1)
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    return b.constant(np.arange(start, end, step).astype(_dtype(call, "int64" if whole else "float32")))
+
+
+@aten("zeros", "new_zeros", "ones", "new_ones", "full", "new_full")
+def filled(b: TorchBuilder, call: Call) -> Value:
+    value = call.get("fill_value", 1 if call.target.endswith("ones") else 0)
+    plain = "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else "float32"
+    default = plain if call.target == "full" else "float32"
+    if call.target.startswith("new_"):
+        default = b.tensor(_input(b, call)).dtype
+    return b.constant(np.full(_ints(call["size"]), value, _dtype(call, default)))
+
+
+@aten("zeros_like", "ones_like", "full_like")
+def filled_like(b: TorchBuilder, call: Call) -> Value:
+    x = _input(b, call)
+    value = call.get("fill_value", 1 if call.target == "ones_like" else 0)
+    return b.constant(np.full(b.shape(x), value, _dtype(call, b.tensor(x).dtype)))
+
+
+@aten("scalar_tensor")
+def scalar(b: TorchBuilder, call: Call) -> Value:
+    return b.constant(np.array(call["s"], _dtype(call, "float32")))
+
+
+@aten("tensor_split")
+def tensor_split(b: TorchBuilder, call: Call) -> tuple[Value, ...]:
+    x = _input(b, call)
+    dim, size = _along(b, x, int(call["dim"]))
+    if call.get("indices") is not None:
+        edges = [0, *(min(max(i % size if i < 0 else i, 0), size) for i in _ints(call["indices"])), size]
+        return parts(b, x, dim, [last - first for first, last in itertools.pairwise(edges)])
+    count = int(call["sections"])
+    return parts(b, x, dim, [size // count + (i < size % count) for i in range(count)])
+
+
+@aten("hstack", "vstack", "column_stack")
+def side_by_side(b: TorchBuilder, call: Call) -> Value:
+    values = [b.value(t) for t in call["tensors"]]
+    if min(len(v.order) for v in values) < 2:
+        raise UserError(f"layer '{b.where}': {call.target} of vectors is not supported; use cat or stack")
+    return joined(b, values, 0 if call.target == "vstack" else 1)
+
+
+@aten("fliplr", "flipud")
+def flipped(b: TorchBuilder, call: Call) -> Value:
+    x = _input(b, call)
+    dim, size = _along(b, x, 1 if call.target == "fliplr" else 0)
+    return part(b, x, dim, size - 1, size, -1)

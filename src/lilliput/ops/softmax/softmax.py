@@ -1,4 +1,4 @@
-"""Softmax over the last axis, e^(beta x) over its sum; in int8 TFLM's, from a table of exponentials."""
+"""Softmax over the last axis, e^(beta x) over its sum; in int8 and int16 TFLM's, from tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from lilliput import fixed
 from lilliput.graph import Array, Quant, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, QuantRule, Site, register
+from lilliput.ops.softmax import int16
 from lilliput.ops.softmax.exponential import exp_negative, reciprocal_one_plus
 
 HERE = Path(__file__).parent
@@ -21,6 +22,13 @@ SUM_BITS = 12
 """The sum is Q12.19, so at most 2^13 - 1 terms fit in 32 bits."""
 MAX_CLASSES = (1 << (SUM_BITS + 1)) - 1
 OUTPUT = Quant.per_tensor(1 / 256, -128)
+FORMS = {"int8": (OUTPUT, MAX_CLASSES), "int16": (int16.OUTPUT, int16.MAX_CLASSES)}
+"""What the result's quantization must be, and how many classes there may be."""
+
+
+def in_words(output: Quant) -> str:
+    """A fixed quantization, for messages."""
+    return f"scale 1/{round(1 / float(output.s))} and zero point {output.z}"
 
 
 def exponentials(x: Quant, beta: float) -> Array:
@@ -58,6 +66,12 @@ def _params_s8(site: Site) -> Params:
     return {"exp": table, "last": len(table) - 1, **_shape(site)}
 
 
+def _params_s16(site: Site) -> Params:
+    m, shift = int16.multiplier(site.x.q, _op(site).beta)
+    tables = {"exp": int16.EXPONENTIAL, "reciprocal": int16.RECIPROCAL}
+    return {**tables, "mult": m, "shift": shift, **_shape(site)}
+
+
 def _params_f32(site: Site) -> Params:
     return {**_shape(site), "beta": float(_op(site).beta)}
 
@@ -75,6 +89,7 @@ class Softmax(Op):
     out_quant: ClassVar[Quant | QuantRule] = OUTPUT
     kernels = (
         Kernel(HERE / "softmax_s8.c", _types("int8"), _params_s8, in_place=_in_place),
+        Kernel(HERE / "softmax_s16.c", _types("int16"), _params_s16, in_place=_in_place),
         Kernel(HERE / "softmax_f32.c", _types("float32"), _params_f32, in_place=_in_place),
     )
 
@@ -88,10 +103,15 @@ class Softmax(Op):
             return f"beta is {self.beta}; it must be finite and not negative"
         if not site.integer:
             return None
-        if not OUTPUT.same(site.y.quant):
-            return f"the result's quantization is {site.y.quant}, expected scale 1/256 and zero point -128"
-        if site.x.shape[-1] > MAX_CLASSES:
-            return f"{site.x.shape[-1]} classes; the int8 form sums at most {MAX_CLASSES}"
+        if site.x.dtype != site.y.dtype or site.x.dtype not in FORMS:
+            return f"{site.x.dtype} to {site.y.dtype} is not supported, only {' and '.join(FORMS)}"
+        output, most = FORMS[site.y.dtype]
+        if not output.same(site.y.quant):
+            return f"the result's quantization is {site.y.quant}, expected {in_words(output)}"
+        if site.x.shape[-1] > most:
+            return f"{site.x.shape[-1]} classes; the {site.y.dtype} form sums at most {most}"
+        if site.x.dtype == "int16" and int16.multiplier(site.x.q, self.beta)[1] > int16.MAX_SHIFT:
+            return f"scale {float(site.x.q.s):g} times beta {self.beta:g} is too large for int16"
         return None
 
     def batchable(self, site: Site) -> bool:
@@ -102,6 +122,8 @@ class Softmax(Op):
         if not site.integer:
             powers = np.exp((x - x.max(-1, keepdims=True)) * np.float32(self.beta))
             return (np.asarray(powers / powers.sum(-1, keepdims=True), np.float32),)
+        if x.dtype == np.int16:
+            return (int16.softmax(x, *int16.multiplier(site.x.q, self.beta)),)
         table = np.zeros(256, np.int64)
         known = exponentials(site.x.q, self.beta)
         table[: len(known)] = known
@@ -112,6 +134,10 @@ class Softmax(Op):
         inverse = reciprocal_one_plus((total << (32 - bits)) - (1 << 31))
         shares = fixed.rounding_shift(fixed.doubling_high_mul(inverse, powers), bits + 3)
         return (np.clip(shares - 128, -128, 127).astype(np.int8),)
+
+    def reach(self) -> float | None:
+        """Where a share is e^-12 of the greatest at most: a few hundred of them are less than a step of 1/256."""
+        return 12 / self.beta if self.beta > 0 else None
 
     def torch(self, site: Site, *xs: Any) -> Any:
         return (xs[0] * self.beta).softmax(-1)

@@ -13,6 +13,7 @@ from lilliput.graph import Array, Shape
 from lilliput.op import Example, Site, register
 from lilliput.ops.table import TABLE_S8
 from lilliput.ops.unary.common import Unary, finite, float_kernel
+from lilliput.ops.unary.int16 import CLAMP_S16
 
 
 @register
@@ -28,7 +29,8 @@ class Clamp(Unary):
     raw: bool = False
 
     name: ClassVar[str] = "clamp"
-    kernels = (TABLE_S8, float_kernel("clamp_f32"))
+    integer_types: ClassVar[tuple[str, ...]] = ("int8", "int16")
+    kernels = (TABLE_S8, CLAMP_S16, float_kernel("clamp_f32"))
 
     def check(self, site: Site) -> str | None:
         if not self.lo <= self.hi:
@@ -36,12 +38,19 @@ class Clamp(Unary):
         return super().check(site)
 
     def integers(self, site: Site, x: Array) -> Array:
-        x_q, y_q = site.x.q, site.y.q
         if self.raw:
-            return np.clip(x, *fixed.clamp_range((self.lo, self.hi), x_q, "int8")).astype(np.int8)
-        m, shift = fixed.multiplier(float(np.float64(x_q.s) / np.float64(y_q.s)))
-        bounds = fixed.clamp_range((self.lo, self.hi), y_q, "int8")
-        return fixed.finish(x.astype(np.int64) - x_q.z, m, shift, y_q.z, bounds, "int8")
+            return np.clip(x, *self.bounds(site)).astype(x.dtype)
+        total = x.astype(np.int64) - site.x.q.z
+        return fixed.finish(total, *self.multiplier(site), site.y.q.z, self.bounds(site), site.y.dtype)
+
+    def multiplier(self, site: Site) -> tuple[int, int]:
+        """(m, shift) of input scale / output scale."""
+        return fixed.multiplier(float(site.x.q.s) / float(site.y.q.s))
+
+    def bounds(self, site: Site) -> tuple[int, int]:
+        """The integers between which the result lies."""
+        t = site.x if self.raw else site.y
+        return fixed.clamp_range((self.lo, self.hi), t.q, t.dtype)
 
     def real(self, x: Array) -> Array:
         return np.clip(x, np.float32(finite(self.lo)), np.float32(finite(self.hi)))

@@ -15,7 +15,6 @@ from lilliput.graph import Array, Graph, Shape, Tensor
 from lilliput.op import Example, Kernel, Op, Params, Site
 
 HERE = Path(__file__).parent
-TYPES = ("float32", "int8")
 
 
 def finite(value: float) -> float:
@@ -50,13 +49,16 @@ class Unary(Op):
     """A function of one element, float32 -> float32 or int8 -> int8."""
 
     elementwise: ClassVar[bool] = True
+    integer_types: ClassVar[tuple[str, ...]] = ("int8",)
+    """The quantized types it is defined for."""
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         return (ins[0].shape,)
 
     def check(self, site: Site) -> str | None:
-        if site.x.dtype != site.y.dtype or site.x.dtype not in TYPES:
-            return f"{site.x.dtype} to {site.y.dtype} is not supported, only float32 and int8"
+        types = ("float32", *self.integer_types)
+        if site.x.dtype != site.y.dtype or site.x.dtype not in types:
+            return f"{site.x.dtype} to {site.y.dtype} is not supported, only {' and '.join(types)}"
         return None
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
@@ -75,7 +77,7 @@ class Unary(Op):
         yield Example(cls(), ((1, 1),), seed=2, why="one element")
 
     def integers(self, site: Site, x: Array) -> Array:
-        """int8 -> int8 under the quantization of the site, exactly."""
+        """int8 -> int8 (or int16 -> int16) under the quantization of the site, exactly."""
         raise NotImplementedError
 
     def real(self, x: Array) -> Array:
@@ -84,9 +86,11 @@ class Unary(Op):
 
 
 def refuse_output(site: Site, scale: float, zero_point: int) -> str | None:
-    """Why an integer result is not quantized as its definition fixes it, or None."""
+    """Why an integer result is not quantized as its definition fixes it, or None; int16 is in 1/32768ths."""
     q = site.y.quant
+    if site.y.dtype == "int16":
+        scale, zero_point = 1 / 32768, 0
     if not site.integer or (q is not None and q.s == np.float32(scale) and q.z == zero_point):
         return None
     found = "no quantization" if q is None else f"scale {float(q.s):.9g} and zero point {q.z}"
-    return f"the int8 result has {found}; defined is only scale 1/{round(1 / scale)}, zero point {zero_point}"
+    return f"the {site.y.dtype} result has {found}; defined is only scale 1/{round(1 / scale)}, zero point {zero_point}"

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, cast
 from lilliput.errors import UserError
 from lilliput.importers.registry import aten, tflite
 from lilliput.op import Op
+from lilliput.ops.unary import elementary, types
+from lilliput.ops.unary import from_torch as from_torch
+from lilliput.ops.unary.activations import Elu, Gelu, GeluTanh
 from lilliput.ops.unary.clamp import Clamp
 from lilliput.ops.unary.piecewise import HardSigmoid, HardSwish, LeakyRelu
 from lilliput.ops.unary.smooth import Sigmoid, Tanh
@@ -21,17 +24,6 @@ INF = float("inf")
 
 def _on_input(b: TorchBuilder, call: Call, op: Op) -> Value:
     return b.add(op, [b.value(call["self"])])
-
-
-def _bound(b: TorchBuilder, call: Call, name: str, default: float) -> float:
-    given = call.get(name)
-    if given is None:
-        return default
-    if not isinstance(given, int | float):
-        raise UserError(
-            f"layer '{b.where}': a clamp whose '{name}' is a tensor is not supported, only a number"
-        )
-    return float(given)
 
 
 @aten("relu")
@@ -51,8 +43,19 @@ def hardtanh(b: TorchBuilder, call: Call) -> Value:
 
 @aten("clamp", "clip", "clamp_min", "clamp_max")
 def clamp(b: TorchBuilder, call: Call) -> Value:
-    lo, hi = _bound(b, call, "min", -INF), _bound(b, call, "max", INF)
-    return _on_input(b, call, Clamp(min(lo, hi), hi))  # torch: where they cross, the upper bound wins
+    """Where the bounds cross, the upper one wins; they may be tensors."""
+    given = [call.get(name) for name in ("min", "max")]
+    if all(v is None or isinstance(v, int | float) for v in given):
+        lo = -INF if given[0] is None else float(given[0])
+        hi = INF if given[1] is None else float(given[1])
+        return _on_input(b, call, Clamp(min(lo, hi), hi))
+    from lilliput.ops.binary.convert import apply
+    from lilliput.ops.extremum import Maximum, Minimum
+
+    x = b.value(call["self"])
+    for bound, op in zip(given, (Maximum(), Minimum()), strict=True):
+        x = x if bound is None else apply(b, op, x, b.value(bound))
+    return x
 
 
 @aten("leaky_relu")
@@ -126,3 +129,55 @@ def tflite_logistic(b: TfliteBuilder, o: TfliteOperator) -> None:
 @tflite("TANH")
 def tflite_tanh(b: TfliteBuilder, o: TfliteOperator) -> None:
     _one_to_one(b, o, Tanh())
+
+
+FUNCTIONS: dict[str, Op] = {
+    "ABS": elementary.Abs(),
+    "NEG": elementary.Neg(),
+    "SIGN": elementary.Sign(),
+    "EXP": elementary.Exp(),
+    "LOG": elementary.Log(),
+    "SQRT": elementary.Sqrt(),
+    "RSQRT": elementary.Rsqrt(),
+    "SIN": elementary.Sin(),
+    "COS": elementary.Cos(),
+    "FLOOR": elementary.Floor(),
+    "CEIL": elementary.Ceil(),
+    "ROUND": elementary.Round(),
+    "ELU": Elu(),
+    "LOGICAL_NOT": types.Not(),
+}
+
+
+def _register(name: str, op: Op) -> None:
+    @tflite(name)
+    def convert(b: TfliteBuilder, o: TfliteOperator) -> None:
+        _one_to_one(b, o, op)
+
+
+for _name, _op in FUNCTIONS.items():
+    _register(_name, _op)
+
+
+@tflite("GELU")
+def tflite_gelu(b: TfliteBuilder, o: TfliteOperator) -> None:
+    _one_to_one(b, o, GeluTanh() if o.options.get("approximate") else Gelu())
+
+
+@tflite("SQUARE")
+def tflite_square(b: TfliteBuilder, o: TfliteOperator) -> None:
+    from lilliput.ops.binary import Mul
+
+    x = b.inputs(o)[0]
+    b.add(o, Mul(), (x, x))
+
+
+@tflite("CAST")
+def tflite_cast(b: TfliteBuilder, o: TfliteOperator) -> None:
+    x, y = b.tensor(o, 0), b.output(o)
+    if x.dtype == y.dtype:
+        from lilliput.ops.shape import Reshape
+
+        b.add(o, Reshape(y.shape), b.inputs(o)[:1])
+    else:
+        _one_to_one(b, o, types.Cast(y.dtype))

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput import fixed
-from lilliput.graph import Array, Quant, Shape
+from lilliput.graph import INT_RANGE, Array, Quant, Shape
 from lilliput.op import Example, QuantRule, Site, register
 from lilliput.ops.table import TABLE_S8
+from lilliput.ops.unary import int16
 from lilliput.ops.unary.common import Unary, float_kernel, refuse_output
 
 SIXTH = np.float32(1 / 6)
@@ -26,7 +27,8 @@ class LeakyRelu(Unary):
     alpha: float = 0.01
 
     name: ClassVar[str] = "leaky_relu"
-    kernels = (TABLE_S8, float_kernel("leaky_relu_f32"))
+    integer_types: ClassVar[tuple[str, ...]] = ("int8", "int16")
+    kernels = (TABLE_S8, int16.LEAKY_RELU_S16, float_kernel("leaky_relu_f32"))
 
     def check(self, site: Site) -> str | None:
         if not np.isfinite(self.alpha):
@@ -34,15 +36,11 @@ class LeakyRelu(Unary):
         return super().check(site)
 
     def integers(self, site: Site, x: Array) -> Array:
-        x_q, y_q = site.x.q, site.y.q
-        v = x.astype(np.int64) - x_q.z
-        ratio = float(x_q.s) / float(y_q.s)
-        m, shift = fixed.multiplier(ratio)
-        slope = float(x_q.s) * float(np.float32(self.alpha)) / float(y_q.s)
-        m_alpha, shift_alpha = fixed.multiplier(abs(slope))
-        m_alpha = m_alpha if slope >= 0 else -m_alpha
-        y = np.where(v >= 0, fixed.scale_by(v, m, shift), fixed.scale_by(v, m_alpha, shift_alpha))
-        return np.asarray(np.clip(y + y_q.z, -128, 127), np.int8)
+        positive, negative = int16.factors(site, self.alpha)
+        v = x.astype(np.int64) - site.x.q.z
+        y = np.where(v >= 0, fixed.scale_by(v, *positive), fixed.scale_by(v, *negative))
+        total = fixed.wrap32(y + site.y.q.z)
+        return np.clip(total, *INT_RANGE[site.y.dtype]).astype(site.y.dtype)
 
     def real(self, x: Array) -> Array:
         return np.where(x < 0, np.multiply(x, np.float32(self.alpha)), x)

@@ -13,6 +13,7 @@ from lilliput.graph import Array, Quant
 from lilliput.op import QuantRule, Site, register
 from lilliput.ops.softmax.exponential import exp_negative, reciprocal_one_plus
 from lilliput.ops.table import TABLE_S8
+from lilliput.ops.unary import int16
 from lilliput.ops.unary.common import Unary, float_kernel, refuse_output
 
 INPUT_BITS = 4
@@ -36,12 +37,15 @@ class Sigmoid(Unary):
 
     name: ClassVar[str] = "sigmoid"
     out_quant: ClassVar[Quant | QuantRule] = Quant.per_tensor(1 / 256, -128)
-    kernels = (TABLE_S8, float_kernel("sigmoid_f32"))
+    integer_types: ClassVar[tuple[str, ...]] = ("int8", "int16")
+    kernels = (TABLE_S8, int16.SIGMOID_S16, float_kernel("sigmoid_f32"))
 
     def check(self, site: Site) -> str | None:
-        return super().check(site) or refuse_output(site, 1 / 256, -128)
+        return super().check(site) or refuse_output(site, 1 / 256, -128) or int16.refuse_argument(site)
 
     def integers(self, site: Site, x: Array) -> Array:
+        if x.dtype == np.int16:
+            return int16.sigmoid(x, *int16.argument(site.x.q.s, 0))
         a, below, above = _argument(site, x)
         positive = reciprocal_one_plus(exp_negative(-np.abs(a), INPUT_BITS))
         share = np.where(a == 0, 1 << 30, np.where(a > 0, positive, fixed.INT32.max - positive))
@@ -63,12 +67,15 @@ class Tanh(Unary):
 
     name: ClassVar[str] = "tanh"
     out_quant: ClassVar[Quant | QuantRule] = Quant.per_tensor(1 / 128, 0)
-    kernels = (TABLE_S8, float_kernel("tanh_f32"))
+    integer_types: ClassVar[tuple[str, ...]] = ("int8", "int16")
+    kernels = (TABLE_S8, int16.TANH_S16, float_kernel("tanh_f32"))
 
     def check(self, site: Site) -> str | None:
-        return super().check(site) or refuse_output(site, 1 / 128, 0)
+        return super().check(site) or refuse_output(site, 1 / 128, 0) or int16.refuse_argument(site)
 
     def integers(self, site: Site, x: Array) -> Array:
+        if x.dtype == np.int16:
+            return int16.tanh(x, *int16.argument(site.x.q.s, 1))
         a, below, above = _argument(site, x)
         # tanh|a| = 2 / (1 + e^-2|a|) - 1, and -2|a| is -|a| read with one more integer bit. TFLM works on
         # the reciprocal before its last, saturating doubling; what the halving loses is below the last shift.

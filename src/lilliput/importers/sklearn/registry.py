@@ -1,0 +1,48 @@
+"""Which converter turns a fitted estimator into operators: filled by the modules beside this one, by class name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lilliput.importers.sklearn.builder import SklearnBuilder
+
+Converter = Callable[["SklearnBuilder", Any, str], "Sequence[str]"]
+"""(builder, fitted estimator, name of x [1, F]) -> names of the results.
+
+A transformer gives one result [1, K], a regressor one [1, outputs]; a classifier gives (label index [1] int32, scores)
+or the label alone, which is what `SklearnBuilder.classify` returns.
+"""
+
+_TABLE: dict[str, Converter] = {}
+
+
+def estimator(*names: str) -> Callable[[Converter], Converter]:
+    """Register a converter for estimators of these class names: "RandomForestClassifier"."""
+
+    def keep(converter: Converter) -> Converter:
+        for name in names:
+            if name in _TABLE:
+                raise ValueError(f"{name} has two converters")
+            _TABLE[name] = converter
+        return converter
+
+    return keep
+
+
+@cache
+def _load() -> None:
+    import lilliput.importers.sklearn as package
+
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+
+
+def converters() -> dict[str, Converter]:
+    """Class name -> converter, of every module here."""
+    _load()
+    return _TABLE

@@ -1,0 +1,114 @@
+"""Matrix product over the last two axes, the others a batch that is broadcast; TFLM's BATCH_MATMUL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lilliput import fixed
+from lilliput.errors import UserError
+from lilliput.graph import Array, Graph, Node, Shape, Tensor
+from lilliput.op import Example, Op, Site, register
+from lilliput.ops.matmul import kernels
+
+
+@register
+@dataclass(frozen=True)
+class MatMul(Op):
+    """a b, where `adj_a` and `adj_b` say that a factor is stored transposed. Either may be a constant."""
+
+    adj_a: bool = False
+    adj_b: bool = False
+
+    name: ClassVar[str] = "matmul"
+    operands: ClassVar[int | None] = 2
+    kernels = (kernels.MATMUL_S8, kernels.MATMUL_F32, kernels.MATMUL_I32)
+
+    def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
+        a, b = (t.shape for t in ins)
+        if min(len(a), len(b)) < 2:
+            raise UserError(f"matmul: shapes {a} and {b}, expected at least 2 dimensions each")
+        try:
+            batch = np.broadcast_shapes(a[:-2], b[:-2])
+        except ValueError as error:
+            raise UserError(f"matmul: the batches of {a} and {b} do not broadcast together") from error
+        return ((*batch, a[-1 if self.adj_a else -2], b[-2 if self.adj_b else -1]),)
+
+    def depth(self, ins: Sequence[Tensor]) -> int:
+        """How many products each sum has."""
+        return ins[0].shape[-2 if self.adj_a else -1]
+
+    def check(self, site: Site) -> str | None:
+        types = {t.dtype for t in (*site.ins, site.y)}
+        if types not in ({"float32"}, {"int8"}, {"int32"}):
+            found = ", ".join(t.dtype for t in site.ins)
+            return f"operands of {found} give {site.y.dtype}; all must be float32, all int8 or all int32"
+        other = site.ins[1].shape[-1 if self.adj_b else -2]
+        if self.depth(site.ins) != other:
+            return f"{site.x.shape} times {site.ins[1].shape}: sums of {self.depth(site.ins)} and of {other}"
+        if (count := len(kernels.loops(site))) > kernels.WALK:
+            return f"a batch of {count} nested loops, expected at most {kernels.WALK}"
+        return None
+
+    def batchable(self, site: Site) -> bool:
+        """Dimension 0 of every computed operand must be that of the result, and no axis of a matrix."""
+        rank = len(site.y.shape)
+        if rank == 2:
+            return site.ins[1].constant and not self.adj_a
+        computed = all(len(t.shape) == rank for t in site.ins if not t.constant)
+        return computed and all(len(t.shape) < rank or t.shape[0] == 1 for t in site.ins if t.constant)
+
+    def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
+        a, b = xs
+        a = np.swapaxes(a, -1, -2) if self.adj_a else a
+        b = np.swapaxes(b, -1, -2) if self.adj_b else b
+        if site.y.dtype != "int8":
+            return (np.asarray(np.matmul(a, b), site.y.dtype),)
+        za, zb = (t.q.z for t in site.ins)
+        # float64 holds every sum of products of int8 exactly and runs on BLAS.
+        sums = np.matmul(a.astype(np.float64) - za, b.astype(np.float64) - zb).astype(np.int64)
+        y = site.y
+        bounds = fixed.clamp_range(None, y.q, y.dtype)
+        return (fixed.finish(sums, *kernels.multiplier(site), y.q.z, bounds, y.dtype),)
+
+    def macs(self, site: Site) -> int:
+        return site.y.size * self.depth(site.ins)
+
+    def torch(self, site: Site, *xs: Any) -> Any:
+        a, b = xs
+        return (a.transpose(-1, -2) if self.adj_a else a) @ (b.transpose(-1, -2) if self.adj_b else b)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
+        if len(shape) < 2:
+            return None
+        adj_a, adj_b = (bool(v) for v in rng.integers(0, 2, 2))
+        depth, n = shape[-2 if adj_a else -1], int(rng.integers(1, 6))
+        batch = (1, *shape[1:-2]) if len(shape) > 2 else ()
+        batch = tuple(1 if rng.random() < 0.3 else d for d in batch)
+        other = (*batch, n, depth) if adj_b else (*batch, depth, n)
+        if len(shape) == 2 or rng.random() < 0.5:
+            return Example(cls(adj_a, adj_b), (shape, rng.normal(0, 1, other).astype(np.float32)))
+        return Example(cls(adj_a, adj_b), (shape, other))
+
+    @classmethod
+    def examples(cls) -> Iterator[Example | Graph]:
+        rng = np.random.default_rng(3)
+        yield Example(cls(), ((1, 5, 7), (1, 7, 4)), why="two computed matrices")
+        yield Example(cls(adj_b=True), ((1, 2, 3, 9), (1, 2, 5, 9)), why="rows with rows, as in attention")
+        yield Example(cls(adj_a=True), ((1, 6, 3), (1, 6, 2)), why="the first one transposed")
+        yield Example(cls(True, True), ((1, 6, 3), (1, 2, 6)), why="both transposed")
+        yield Example(
+            cls(), ((2, 1, 3, 2, 3, 4), (1, 4, 1, 1, 4, 5)), why="a batch in which both are repeated"
+        )
+        yield Example(cls(), ((1, 3), (3, 1)), why="a product of vectors")
+        yield Example(
+            cls(), ((3, 2, 4), rng.normal(0, 1, (4, 5)).astype(np.float32)), why="one constant for all"
+        )
+        yield Example(cls(), (rng.normal(0, 1, (3, 4)).astype(np.float32), (1, 4, 2)), why="a constant first")
+        yield Example(cls(), ((1, 1), (1, 1)), why="two numbers")
+        whole = {n: Tensor(n, s, "int32") for n, s in (("a", (2, 3)), ("b", (3, 4)), ("y", (2, 4)))}
+        yield Graph(("a", "b"), ("y",), (Node(cls(), ("a", "b"), ("y",), "wraps"),), whole)
