@@ -34,32 +34,75 @@ class Io(StrEnum):
     float32 = "float32"
 
 
+class Activations(StrEnum):
+    int8 = "int8"
+    int16 = "int16"
+
+
+class Weights(StrEnum):
+    int8 = "int8"
+    int4 = "int4"
+
+
 class Place(StrEnum):
     host = "host"
     emulator = "emulator"
     qemu = "qemu"
 
 
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A .lil, .tflite, .onnx, .keras or .skops file.")
+]
+CalibrationFile = Annotated[
+    Path | None, typer.Option("--calibration", metavar="X.npz", help="Samples x (N first): quantizes floats.")
+]
+CalibrationMethod = Annotated[
+    Method | None, typer.Option(help="How the samples give ranges; default: minmax.", show_default=False)
+]
+IoType = Annotated[
+    Io | None,
+    typer.Option(help="Inputs and outputs of what is quantized; default: int8.", show_default=False),
+]
+ActivationType = Annotated[
+    Activations | None, typer.Option(help="Type between the layers; default: int8.", show_default=False)
+]
+WeightType = Annotated[
+    Weights | None, typer.Option(help="Type of the weights; default: int8.", show_default=False)
+]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape", metavar="INPUT=1,3,32,32", help="Shape of an input that an ONNX file leaves open."
+    ),
+]
+ExternalData = Annotated[
+    bool, typer.Option("--external-data", help="Admit weights in other files of an ONNX model's folder.")
+]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that compile wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 
 def compile(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .lil or .tflite file.")],
+    model: ModelFile,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the C, its graph and its ELF.")
     ],
     target: Annotated[
         str, typer.Option(metavar="CORE", help="The core; lilliput targets lists them.")
     ] = "cortex-m4",
-    calibration: Annotated[
-        Path | None, typer.Option(metavar="X.npz", help="Samples x (N first): makes a float model int8.")
-    ] = None,
-    calibration_method: Annotated[Method, typer.Option(help="How the samples give ranges.")] = Method.minmax,
-    io: Annotated[Io, typer.Option(help="Type of inputs and outputs of a model made int8.")] = Io.int8,
+    calibration: CalibrationFile = None,
+    calibration_method: CalibrationMethod = None,
+    io: IoType = None,
+    activations: ActivationType = None,
+    weights: WeightType = None,
+    stateful: Annotated[
+        bool, typer.Option("--stateful", help="Keep what GRU, LSTM and RNN layers know from run to run.")
+    ] = False,
+    shape: Shapes = None,
+    external_data: ExternalData = False,
     name: Annotated[str | None, typer.Option(help="Prefix of all C names; default: MODEL's.")] = None,
     compiler: Annotated[Compiler, typer.Option(help="C compiler.")] = Compiler.zig,
-    optimize: Annotated[Optimize, typer.Option(help="What the C compiler aims at.")] = Optimize.speed,
+    optimize: Annotated[Optimize, typer.Option(help="What kernels and C compiler aim at.")] = Optimize.speed,
     json: Json = False,
 ) -> None:
     """Turn a model into C99 and firmware for a core."""
@@ -67,11 +110,12 @@ def compile(
     from lilliput.console import status
     from lilliput.deploy import identifier_of
     from lilliput.firmware import compile as compile_graph
-    from lilliput.loading import load
+    from lilliput.passes.states import stateful as keeping_states
 
-    graph = load(model)
-    if calibration is not None:
-        graph = _calibrated(graph, calibration, calibration_method.value, io.value)
+    graph = read_model(model, shape, external_data)
+    graph = calibrated(graph, calibration, calibration_method, io, activations, weights)
+    if stateful:
+        graph = keeping_states(graph)
     with status(f"compiling for {target} …", quiet=json):
         firmware = compile_graph(
             graph,
@@ -88,13 +132,60 @@ def compile(
     show(_compiled_view(firmware, facts))
 
 
-def _calibrated(graph: Graph, calibration: Path, method: Any, io: Any) -> Graph:
+def read_model(model: Path, shape: list[str] | None, external_data: bool) -> Graph:
+    """The graph of a file, as the options that all verbs share want it."""
+    from lilliput.errors import UserError
+    from lilliput.loading import load
+
+    shapes = _shapes(shape or [])
+    graph = load(model, shapes=shapes, external_data=external_data)
+    for name in shapes:
+        if name not in graph.inputs:
+            raise UserError(f"--shape {name}: '{model}' has no such input; it has {', '.join(graph.inputs)}")
+    return graph
+
+
+def _shapes(given: list[str]) -> dict[str, tuple[int, ...]]:
+    """--shape x=1,3,32,32 as a mapping."""
+    from lilliput.errors import UserError
+
+    shapes = {}
+    for text in given:
+        name, _, dims = text.rpartition("=")
+        if not name or not all(d.strip().isdecimal() for d in dims.split(",")):
+            raise UserError(f"--shape {text}: expected INPUT=1,3,32,32, a name and positive whole numbers")
+        shapes[name] = tuple(int(d) for d in dims.split(","))
+    return shapes
+
+
+def calibrated(
+    graph: Graph,
+    calibration: Path | None,
+    method: Method | None,
+    io: Io | None,
+    activations: Activations | None,
+    weights: Weights | None,
+) -> Graph:
+    """The integer form of a float graph, calibrated on the samples of a file; the graph itself without a file."""
     from lilliput.deploy import recorded_input_quant
+    from lilliput.errors import UserError
     from lilliput.npz import read_samples
     from lilliput.quantize import quantize
 
-    samples = read_samples(calibration, graph)
-    return quantize(graph, samples, method=method, io=io, input_quant=recorded_input_quant(graph))
+    asked = {"calibration-method": method, "io": io, "activations": activations, "weights": weights}
+    given = {name: choice.value for name, choice in asked.items() if choice is not None}
+    if calibration is None:
+        if given:
+            name, value = next(iter(given.items()))
+            raise UserError(
+                f"--{name} {value} says how a float model is quantized, which takes typical samples: add "
+                "--calibration X.npz"
+            )
+        return graph
+    options: dict[str, Any] = {name.removeprefix("calibration-"): value for name, value in given.items()}
+    return quantize(
+        graph, read_samples(calibration, graph), input_quant=recorded_input_quant(graph), **options
+    )
 
 
 def facts_of(firmware: Firmware) -> dict[str, Any]:
@@ -153,24 +244,30 @@ def run(
     input: Annotated[
         Path, typer.Option(metavar="X.npz", help="Samples x, N first: int8 as they are, or float.")
     ],
-    output: Annotated[Path, typer.Option(metavar="Y.npz", help="Gets the results y, N first.")],
+    output: Annotated[
+        Path,
+        typer.Option(metavar="Y.npz", help="Gets the results y, N first; several outputs by name as well."),
+    ],
     on: Annotated[Place, typer.Option(help="Where the firmware runs.")] = Place.emulator,
     json: Json = False,
 ) -> None:
     """Run the firmware on samples."""
     from lilliput.cli.support import check_place, print_json, show
     from lilliput.console import progress
+    from lilliput.evaluate import sample_count
     from lilliput.firmware import open_build
     from lilliput.npz import read_samples, write_npz
 
     check_place(output, "--output")
     firmware = open_build(folder)
     x = read_samples(input, firmware.graph)
-    with progress(f"{firmware.name} on {on.value}", len(x), quiet=json) as done:
-        y = firmware.run(x, on.value, done)
-    write_npz(output, y=y)
+    count = sample_count(x)
+    with progress(f"{firmware.name} on {on.value}", count, quiet=json) as done:
+        found = firmware.outputs(x, on.value, done)
+    y = found[firmware.graph.outputs[0]]
+    write_npz(output, **({"y": y} | (found if len(found) > 1 else {})))
     facts = {
-        "samples": len(x),
+        "samples": count,
         "on": on.value,
         "output": str(output),
         "shape": list(y.shape),
@@ -181,7 +278,7 @@ def run(
     else:
         shape = "×".join(map(str, y.shape))
         where = "this machine" if on is Place.host else f"{firmware.target.name} ({on.value})"
-        show(f"{len(x):,} samples on {where}: y {y.dtype} {shape} in {output}")
+        show(f"{count:,} samples on {where}: y {y.dtype} {shape} in {output}")
 
 
 def validate(
@@ -192,6 +289,7 @@ def validate(
     """Prove it: reference, host C and emulated core agree bit for bit."""
     from lilliput.cli.support import print_json, show
     from lilliput.console import progress
+    from lilliput.evaluate import sample_count
     from lilliput.firmware import open_build
     from lilliput.npz import read_samples
     from lilliput.report.terminal import validation_view
@@ -199,7 +297,7 @@ def validate(
 
     firmware = open_build(folder)
     x = read_samples(data, firmware.graph)
-    with progress(f"{firmware.name} on {firmware.target.name}", len(x), quiet=json) as done:
+    with progress(f"{firmware.name} on {firmware.target.name}", sample_count(x), quiet=json) as done:
         result: Any = prove(firmware, x, progress=done)
     if json:
         print_json(result)

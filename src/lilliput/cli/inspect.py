@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,20 @@ import typer
 from lilliput.cli.build import Folder, Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
+    from lilliput.supported import KernelFile
     from lilliput.target import Target
+
+
+class Source(StrEnum):
+    onnx = "onnx"
+    tflite = "tflite"
+    torch = "torch"
+    keras = "keras"
+    sklearn = "sklearn"
 
 
 def profile(folder: Folder, json: Json = False) -> None:
@@ -100,6 +112,9 @@ def report(
 
 
 def ops(
+    source: Annotated[
+        Source | None, typer.Option("--from", help="What is read of this format, by its own names.")
+    ] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As a Markdown table, for documentation.")
     ] = False,
@@ -107,27 +122,40 @@ def ops(
 ) -> None:
     """The supported operators, with their types and C kernels."""
     from lilliput.cli.support import print_json, show
-    from lilliput.supported import supported
+    from lilliput.supported import accepted, kernel_files, supported, types_text
 
+    if source is not None:
+        names = accepted()[source.value]
+        print_json(names) if json else show("\n".join(names))
+        return
     rows = supported()
     if json:
         print_json(rows)
-    elif markdown:
-        print("| operator | types | kernels |\n|---|---|---|")
-        for row in rows:
-            kernels = ", ".join(_kernel(k, "`") for k in row["kernels"]) or "none needed"
-            print(f"| `{row['op']}` | {', '.join(row['dtypes'])} | {kernels} |")
-    else:
-        table = _table("Operator", "Types", "Kernels")
-        for row in rows:
-            kernels = ", ".join(_kernel(k) for k in row["kernels"]) or "none needed"
-            table.add_row(row["op"], ", ".join(row["dtypes"]), kernels)
-        show(table)
+        return
+    lines = [(row, types_text(row["dtypes"]), kernel_files(row["op"])) for row in rows]
+    if markdown:
+        print("| operator | family | types | kernels |\n|---|---|---|---|")
+        for row, types, files in lines:
+            print(f"| `{row['op']}` | {row['family']} | {types} | {_kernels(files, '`')} |")
+        return
+    table = _table("Operator", "Types", "Kernels")
+    family = ""
+    for row, types, files in lines:
+        if row["family"] != family:
+            table.add_section()
+            family = row["family"]
+        table.add_row(row["op"], types, _kernels(files))
+    show(table)
 
 
-def _kernel(kernel: dict[str, Any], mark: str = "") -> str:
-    isa = f" ({', '.join(kernel['isa'])})" if kernel["isa"] else ""
-    return f"{mark}{kernel['name']}{mark}{isa}"
+def _kernels(files: Sequence[KernelFile], mark: str = "") -> str:
+    """The files, the core's features that they need, and how many forms of each there are."""
+    told = []
+    for f in files:
+        forms = f" ×{f.forms}" if f.forms > 1 else ""
+        isa = f" ({', '.join(f.isa)})" if f.isa else ""
+        told.append(f"{mark}{f.name}{mark}{forms}{isa}")
+    return ", ".join(told) or "none needed"
 
 
 def targets(json: Json = False) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lilliput.cli import Interrupted, build, inspect, learn
+from lilliput.cli import Interrupted, build, exchange, inspect, learn
 from lilliput.version import __version__
 
 
@@ -53,6 +53,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     build.compile,
     build.run,
     build.validate,
+    exchange.export,
     inspect.profile,
     inspect.boards,
     inspect.report,
