@@ -60,12 +60,12 @@ def _tensors(folder: Path, kind: str, wanted: Sequence[str]) -> dict[str, Array]
 
 
 def load_case(name: str) -> NodeCase:
-    """The case as a graph. Inputs that must be known when a model is compiled (shapes, axes, weights) become constants."""
+    """The case as a graph; inputs that a model must know when it is compiled (shapes, weights) become constants."""
     folder = NODES / name
     proto = onnx.load(folder / "model.onnx").graph
     inputs = _tensors(folder, "input", [v.name for v in proto.input])
     expected = _tensors(folder, "output", [v.name for v in proto.output])
-    known: dict[str, Array] = {}
+    known = {n: v for n, v in inputs.items() if v.size == 0}  # nothing to compute: no axes, for instance
     while True:
         shapes = {n: v.shape for n, v in inputs.items() if n not in known}
         try:

@@ -207,12 +207,12 @@ def test_folder_of_other_form(tmp_path: Path) -> None:
 def test_npz_with_and_without_test_part(tmp_path: Path) -> None:
     x, y = np.zeros((6, 4, 5), np.uint8), np.array([0, 1, 2] * 2)
     np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:3], y_test=y[:3])
-    train, test = load_npz(tmp_path / "a.npz")
+    train, _, test = load_npz(tmp_path / "a.npz")
     assert test is not None
     assert train.x.shape == (6, 4, 5, 1)
     assert test.labels == ("0", "1", "2")
     np.savez(tmp_path / "b.npz", x=np.zeros((6, 7)), y=y, labels=np.array(["a", "b", "c"]))
-    train, test = load_npz(tmp_path / "b.npz")
+    train, _, test = load_npz(tmp_path / "b.npz")
     assert test is None
     assert train.x.shape == (6, 1, 1, 7)
     assert train.x.dtype == np.float32
@@ -221,10 +221,31 @@ def test_npz_with_and_without_test_part(tmp_path: Path) -> None:
 
 def test_npz_for_regression(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 2)), y=np.array([0.5, 1.0, 2.0]))
-    data, _ = load_npz(tmp_path / "a.npz")
+    data, _, _ = load_npz(tmp_path / "a.npz")
     assert data.labels == ()
     assert data.y.shape == (3, 1)
     assert data.outputs == 1
+
+
+def test_npz_with_a_validation_part(tmp_path: Path) -> None:
+    """A split by subject; and targets that are windows themselves."""
+    x, y = np.zeros((6, 4, 5)), np.zeros((6, 4, 5), np.float32)
+    parts = {"train": x, "validation": x[:2], "test": x[:3]}
+    arrays = {f"x_{part}": v for part, v in parts.items()} | {
+        f"y_{part}": v * 0.5 for part, v in parts.items()
+    }
+    np.savez(tmp_path / "a.npz", **arrays)
+    train, validation, test = load_npz(tmp_path / "a.npz")
+    assert validation is not None
+    assert test is not None
+    assert (len(train), len(validation), len(test)) == (6, 2, 3)
+    assert validation.y.shape == (2, 20)
+    np.savez(tmp_path / "b.npz", x=x, y=y, x_validation=x[:1])
+    with pytest.raises(UserError, match="no array y_validation"):
+        load_npz(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", **arrays | {"x_validation": x[:2, :3]})
+    with pytest.raises(UserError, match="but validation samples"):
+        load_npz(tmp_path / "c.npz")
 
 
 def test_bad_npz(tmp_path: Path) -> None:

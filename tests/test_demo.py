@@ -125,7 +125,8 @@ def test_two_cores_at_once_are_one(shown: Shown) -> None:
     firmware = open_build(shown.folder)
     x = np.load(shown.folder / "test.npz")["x"][:7]
     seen: list[int] = []
-    np.testing.assert_array_equal(run_on_core(firmware, x, 2, seen.append), firmware.run(x, "host"))
+    (found,) = run_on_core(firmware, x, 2, seen.append).values()
+    np.testing.assert_array_equal(found, firmware.run(x, "host"))
     assert sorted(seen) == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -134,10 +135,10 @@ def test_a_difference_is_found_and_named(shown: Shown, monkeypatch: pytest.Monke
     firmware = open_build(shown.folder)
     x = np.load(shown.folder / "test.npz")["x"][:6]
 
-    def wrong(*arguments: Any, **options: Any) -> np.ndarray:
-        y = run_on_core(*arguments, **options).copy()
+    def wrong(*arguments: Any, **options: Any) -> dict[str, np.ndarray]:
+        ((name, y),) = run_on_core(*arguments, **options).items()
         y[4, 0] ^= 1
-        return y
+        return {name: y}
 
     monkeypatch.setattr("lilliput.deploy.run_on_core", wrong)
     assert prove(firmware, x, 6).verdict["bit_exact"] is False

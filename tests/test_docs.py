@@ -1,26 +1,61 @@
 """The documents: tables equal the registry and the benchmark, excerpts equal the source, links lead somewhere.
 
-`python tests/test_docs.py` writes the tables into both READMEs.
+`python tests/test_docs.py` writes the tables into both READMEs and docs/operators.md.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lilliput.cli.inspect import ops
+from lilliput.supported import TYPES, accepted, supported, types_text
 
 ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
+OPERATORS = ROOT / "docs" / "operators.md"
 PAGES = [*READMES, *sorted((ROOT / "docs").glob("*.md"))]
 COMPARED = ("kws", "ic", "vww")
 Rows = list[str]
 
 
+@functools.cache
+def families() -> Rows:
+    """A row per family: how many operators and kernels it has, their types, and the operators' names."""
+    rows = []
+    for family, members in itertools.groupby(supported(), key=lambda row: row["family"]):
+        ops = list(members)
+        types = types_text(sorted({t for row in ops for t in row["dtypes"]}, key=TYPES.index))
+        kernels = {kernel["name"] for row in ops for kernel in row["kernels"]}
+        names = ", ".join(f"`{row['op']}`" for row in ops)
+        rows.append(f"| {family} | {len(ops)} | {len(kernels)} | {types} | {names} |")
+    return rows
+
+
+FORMATS = {
+    "onnx": "ONNX",
+    "tflite": "TensorFlow Lite",
+    "torch": "PyTorch",
+    "keras": "Keras",
+    "sklearn": "scikit-learn, XGBoost, LightGBM",
+}
+
+
+def foreign() -> Rows:
+    """A row per format that is read: how many of its operators, and their names."""
+    return [
+        f"| {FORMATS[source]} | {len(names)} | {', '.join(names)} |" for source, names in accepted().items()
+    ]
+
+
+@functools.cache
 def operators() -> Rows:
     """The rows of `lilliput ops --markdown`, without the heading, which each language has for itself."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -34,7 +69,12 @@ def comparison() -> Rows:
     return [line for line in lines if line.startswith(tuple(f"| {name} | cortex-m4 |" for name in COMPARED))]
 
 
-TABLES = {"ops": operators, "bench": comparison}
+TABLES: dict[str, tuple[Callable[[], Rows], list[Path]]] = {
+    "families": (families, READMES),
+    "accepted": (foreign, READMES),
+    "bench": (comparison, READMES),
+    "ops": (operators, [OPERATORS]),
+}
 
 
 def parts(text: str, name: str) -> tuple[str, Rows, str]:
@@ -46,11 +86,14 @@ def parts(text: str, name: str) -> tuple[str, Rows, str]:
     return f"{before}<!-- {name} -->\n{heading}\n", lines[2:], f"<!-- /{name} -->{after}"
 
 
-@pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("page", READMES, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [(name, page) for name, (_, pages) in TABLES.items() for page in pages],
+    ids=lambda v: getattr(v, "name", v),
+)
 def test_tables_are_current(page: Path, name: str) -> None:
     _, found, _ = parts(page.read_text(encoding="utf-8"), name)
-    assert found == TABLES[name](), "run `python tests/test_docs.py`, which writes the tables"
+    assert found == TABLES[name][0](), "run `python tests/test_docs.py`, which writes the tables"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -88,13 +131,11 @@ def test_the_python_example_runs(
 
 
 def write() -> None:
-    """Put the current tables into both READMEs."""
-    for page in READMES:
-        text = page.read_text(encoding="utf-8")
-        for name, rows in TABLES.items():
-            head, _, tail = parts(text, name)
-            text = head + "".join(f"{row}\n" for row in rows()) + tail
-        page.write_text(text, encoding="utf-8")
+    """Put the current tables into the pages that show them."""
+    for name, (rows, pages) in TABLES.items():
+        for page in pages:
+            head, _, tail = parts(page.read_text(encoding="utf-8"), name)
+            page.write_text(head + "".join(f"{row}\n" for row in rows()) + tail, encoding="utf-8")
 
 
 if __name__ == "__main__":

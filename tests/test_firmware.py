@@ -287,15 +287,27 @@ def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
         compile(int8(small_cnn()), "cortex-m4", name="net", out=tmp_path / "file" / "b")
 
 
-def test_two_inputs_are_not_run_with_one(tmp_path: Path) -> None:
+def test_two_inputs_take_samples_by_name(tmp_path: Path) -> None:
     b = Builder()
     graph = int8(b.graph(b.add(Add(), b.input(1, 4), b.input(1, 4))))
     made = compile(graph, "cortex-m4", name="net", out=tmp_path)
     assert made.machine.selftest() == 0
-    x = np.zeros((1, 4), np.float32)
+    first, second = graph.inputs
     for use in (made.run, made.validate, made.reference, made.samples):
-        with pytest.raises(UserError, match="'net' has 2 inputs; samples are for models of one"):
-            use(x)
+        with pytest.raises(
+            UserError, match=f"has 2 inputs; give samples for each by name: {first}, {second}"
+        ):
+            use(np.zeros((1, 4), np.float32))
+        with pytest.raises(
+            UserError, match=f"samples are for {first}; the model's inputs are {first}, {second}"
+        ):
+            use({first: np.zeros((1, 4), np.float32)})
+    rng = np.random.default_rng(1)
+    xs = {name: rng.integers(-128, 128, (5, 4)).astype(np.int8) for name in graph.inputs}
+    np.testing.assert_array_equal(made.run(xs), made.reference(xs))
+    assert made.validate(xs)["bit_exact"]
+    with pytest.raises(UserError, match="different numbers of samples"):
+        made.run({first: xs[first], second: xs[second][:3]})
     found = made.profile()
     assert found["instructions"] > 0
     assert [layer["op"] for layer in found["layers"]] == ["add"]

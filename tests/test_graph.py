@@ -258,6 +258,11 @@ BROKEN: list[tuple[Callable[[], Graph], str, str]] = [
         "layer 'view' (reshape): a view of float32 cannot be int16",
     ),
     (mixed_types, "every operator accepts its operands", "layer 'add_0' (add)"),
+    (
+        lambda: replace(chain(), inputs=(), states=(("x0", "y1"),)),
+        "states are alike before and after",
+        "state 'x0' is x0: float32[1×4] and becomes 'y1'",
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batch import Case, host_differences, host_models
 from lilliput.errors import UserError
-from lilliput.graph import Graph, Node, Tensor, verify
+from lilliput.graph import Graph, Node, Tensor
 from lilliput.op import simplest
 from lilliput.ops.binary import Add, Mul
 from lilliput.ops.conv import Conv2d, Linear

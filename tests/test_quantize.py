@@ -374,14 +374,15 @@ def test_a_model_that_overflows_is_named() -> None:
         quantize(graph, np.full((2, 4), 100, np.float32))
 
 
-def test_two_inputs_need_ranges() -> None:
+def test_two_inputs_calibrate_by_name() -> None:
     b = Builder()
     x, y = b.input(1, 4), b.input(1, 4)
     graph = b.graph(b.add(Add(), x, y))
     with pytest.raises(UserError, match="has 2 inputs"):
         quantize(graph, normal(3, 4))
-    int8 = quantize(graph, ranges=ranges_of(graph, 0))
-    assert all(t.dtype == "int8" for t in int8.tensors.values())
+    samples = {name: normal(3, 4) for name in graph.inputs}
+    for int8 in (quantize(graph, ranges=ranges_of(graph, 0)), quantize(graph, samples)):
+        assert all(t.dtype == "int8" for t in int8.tensors.values())
 
 
 def test_uint8_images_calibrate_as_they_are() -> None:

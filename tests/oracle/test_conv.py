@@ -159,6 +159,14 @@ def test_channels_that_fit_no_groups_are_refused() -> None:
         load_tflite(one_by_one(np.ones((2, 1, 1, 2), np.int8)))
 
 
-def test_several_samples_are_refused() -> None:
-    with pytest.raises(UserError, match="holds 2 samples"):
-        load_tflite(one_by_one(np.ones((2, 1, 1, 3), np.int8), x=(2, 2, 2, 3)))
+def test_several_samples_equal_tflm() -> None:
+    """A batch in the file is computed plane by plane, whatever the window is."""
+    rng = np.random.default_rng(4)
+    models = []
+    for window in ((1, 1), (3, 2)):
+        options = {"padding": "SAME", "stride_h": 1, "stride_w": 1}
+        w, dw = (5, *window, 2), (1, *window, 4)
+        models.append(weighted(rng, "CONV_2D", (3, 4, 5, 2), w, (3, 4, 5, 5), 0, **options))
+        options["depth_multiplier"] = 2
+        models.append(weighted(rng, "DEPTHWISE_CONV_2D", (3, 4, 5, 2), dw, (3, 4, 5, 4), 3, **options))
+    compare(models, 3)
