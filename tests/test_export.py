@@ -16,7 +16,9 @@ from lilliput.exporters import export_onnx, export_tflite
 from lilliput.exporters.onnx import order
 from lilliput.exporters.registry import onnx_writers, tflite_writers
 from lilliput.graph import Array, Graph
+from lilliput.importers.onnx import load_onnx
 from lilliput.importers.tflite import load_tflite
+from lilliput.passes import simplify
 from random_graphs import random_model
 from shared import shared
 from tflm import Tflm
@@ -182,3 +184,15 @@ def test_reference_models_in_onnx(name: str) -> None:
     (feed,) = draw(graph, 3)
     ((value,), (expected,)) = in_onnx(data, graph, feed), step_through(graph, feed).values()
     assert value.argmax() == expected.argmax()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_reference_models_come_back_from_onnx(name: str) -> None:
+    """Quantize and dequantize pairs become the integer layers again that they were."""
+    graph = load_tflite(shared(f"models/{name}.tflite"))
+    back = simplify(load_onnx(export_onnx(graph)))
+    assert [node.op for node in back.nodes] == [node.op for node in graph.nodes]
+    for feed in draw(graph, 3, 2):
+        values = dict(zip(back.inputs, feed.values(), strict=True))
+        results = zip(step_through(graph, feed).values(), step_through(back, values).values(), strict=True)
+        assert all(np.array_equal(a, b) for a, b in results)

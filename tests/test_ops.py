@@ -11,7 +11,7 @@ import torch
 from batch import Case, host_differences, host_models, same
 from lilliput.evaluate import step_through
 from lilliput.examples import cases, draw, float_graph
-from lilliput.graph import Graph, Tensor
+from lilliput.graph import Graph, Shape, Tensor
 from lilliput.host import FEATURES
 from lilliput.learn import to_torch
 from lilliput.op import REGISTRY, Example, Pick, usable
@@ -63,6 +63,37 @@ def _takes_any_reals(example: Example | Graph) -> bool:
     )
 
 
+RANKS: tuple[Shape, ...] = (
+    (1,), (3,), (1, 7), (3, 5), (1, 5, 4), (2, 3, 4), (1, 6, 5, 4), (3, 4, 5, 2), (2, 1, 1, 3), (1, 2, 3, 4, 2),
+    (2, 3, 2, 3, 2), (1, 1, 2, 3, 2, 2), (2, 2, 1, 3, 2, 2),
+)  # fmt: skip
+
+
+def test_samples_are_valid() -> None:
+    """What random graphs draw is a case, whatever the shape: of any rank, with one sample or several."""
+    for op, cls in REGISTRY.items():
+        for shape in RANKS:
+            rng = np.random.default_rng(len(shape))
+            for _ in range(3):
+                example = cls.sample(rng, shape)
+                if example is not None:
+                    first = float_graph(example).tensors["x0"]
+                    assert first.shape == shape, f"{op} drew {first.shape} for {shape}"
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_taste_of_every_operator(part: int) -> None:
+    """The first example of each with its fastest kernels; all of them with all kernels follow below."""
+    first = [
+        Case(label, plan(graph, FEATURES))
+        for op in OPS[part::4]
+        for label, graph in graphs(op)
+        if label.split("-")[1] == "0" and label.rsplit("-", 1)[1] in ("float32", "int8", "graph")
+    ]
+    assert host_differences(first, host_models(first), seed=10) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("op", OPS)
 def test_c_on_the_host_equals_numpy(op: str) -> None:
     every = every_kernel(op)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from lilliput.data.preprocess import Preprocess
 from lilliput.emit.literals import refusal
 from lilliput.emulate import open_machine
 from lilliput.errors import UserError
-from lilliput.evaluate import run
+from lilliput.evaluate import Samples, feeds, joined, outputs, run
 from lilliput.firmware import Firmware, Progress, on_machine, open_build
 from lilliput.graph import Array, Graph, Quant
 from lilliput.quantize import calibrate, quantize
@@ -25,7 +25,7 @@ from lilliput.quantize.calibrate import METHODS, Method
 from lilliput.quantize.ptq import IO
 from lilliput.report.data import Report
 from lilliput.report.store import parse_report
-from lilliput.validate import LAYER_SAMPLES, validate
+from lilliput.validate import LAYER_SAMPLES, agree, behind_floats, validate
 from lilliput.version import __version__
 
 Score = Callable[[Array], float]
@@ -42,10 +42,10 @@ def recorded_input_quant(graph: Graph) -> Quant | None:
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """The int8 graph, and what each calibration method that was tried scored on the validation samples."""
+    """The int8 graph, and what each calibration method that was tried scored; with "none" the float graph itself."""
 
     graph: Graph
-    method: Method
+    method: Method | Literal["none"]
     scores: Mapping[Method, float]
 
 
@@ -82,37 +82,39 @@ def identifier_of(text: str) -> str:
     return f"model_{name}" if refusal(name) else name
 
 
-def run_on_core(firmware: Firmware, x: Array, jobs: int = 2, progress: Progress | None = None) -> Array:
-    """The first output of the emulated core for N samples, on `jobs` machines at once; equal to one machine's."""
-    x = firmware.samples(x)
-    results: list[Array | None] = [None] * len(x)
+def run_on_core(
+    firmware: Firmware, x: Samples, jobs: int = 2, progress: Progress | None = None
+) -> dict[str, Array]:
+    """Every output of the emulated core for N samples, on `jobs` machines at once; equal to one machine's."""
+    samples = list(feeds(firmware.graph, firmware.samples(x)))
+    results: list[Mapping[str, Array]] = [{} for _ in samples]
     done: list[int] = []
     stopped = False
 
     def work(first: int) -> None:
         machine = open_machine(firmware.image)
-        for i in range(first, len(x), jobs):
+        for i in range(first, len(samples), jobs):
             if stopped:
                 return
-            results[i] = on_machine(firmware, machine, x[i : i + 1])[firmware.graph.outputs[0]]
+            results[i] = on_machine(firmware, machine, samples[i])
             done.append(i)
             if progress:
                 progress(len(done))
 
     # Threads, not processes: emulation happens outside Python, and lets the others run meanwhile.
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(work, first) for first in range(min(jobs, len(x)))]
+        futures = [pool.submit(work, first) for first in range(min(jobs, len(samples)))]
         try:
             for future in futures:
                 future.result()
         finally:
             stopped = True
-    return np.concatenate([result for result in results if result is not None])
+    return joined(firmware.graph, results)
 
 
 @dataclass(frozen=True, eq=False)
 class Proof:
-    """Outputs of the three implementations, and the verdict in the form of `validate`."""
+    """The first output of the three implementations, and the verdict on all of them in the form of `validate`."""
 
     reference: Array
     host: Array
@@ -120,20 +122,27 @@ class Proof:
     verdict: dict[str, Any]
 
 
-def prove(firmware: Firmware, x: Array, on_core: int, progress: Progress | None = None) -> Proof:
+def prove(firmware: Firmware, x: Samples, on_core: int, progress: Progress | None = None) -> Proof:
     """Reference and host C on all samples, the emulated core on the first `on_core`, every layer on a few."""
-    x = firmware.samples(x)
-    core = run_on_core(firmware, x[:on_core], progress=progress)
-    reference, host = firmware.reference(x), firmware.run(x, "host")
-    unequal = _rows(host != reference)
-    unequal[: len(core)] |= _rows(core != reference[: len(core)])
-    first = np.flatnonzero(unequal)[:1]
-    sample = x[first] if len(first) else x[:LAYER_SAMPLES]
-    verdict = validate(firmware, sample)
-    exact = bool(verdict["bit_exact"]) and not len(first)
-    return Proof(
-        reference, host, core, {**verdict, "samples": len(core), "host_samples": len(x), "bit_exact": exact}
-    )
+    xs = firmware.samples(x)
+    first = firmware.graph.outputs[0]
+    core = run_on_core(firmware, _part(xs, slice(on_core)), progress=progress)
+    reference, host = outputs(firmware.graph, xs), firmware.outputs(xs, "host")
+    count = len(reference[first])
+    unequal = np.zeros(count, bool)
+    rounded = behind_floats(firmware.graph)
+    for name, value in reference.items():
+        unequal |= _rows(~agree(host[name], value, exact=name not in rounded))
+        unequal[: len(core[name])] |= _rows(~agree(core[name], host[name][: len(core[name])], exact=True))
+    wrong = np.flatnonzero(unequal)[:1]
+    verdict = validate(firmware, _part(xs, wrong if len(wrong) else slice(LAYER_SAMPLES)))
+    exact = bool(verdict["bit_exact"]) and not len(wrong)
+    facts = {**verdict, "samples": len(core[first]), "host_samples": count, "bit_exact": exact}
+    return Proof(reference[first], host[first], core[first], facts)
+
+
+def _part(xs: Mapping[str, Array], chosen: slice | Array) -> dict[str, Array]:
+    return {name: x[chosen] for name, x in xs.items()}
 
 
 def _rows(unequal: Array) -> Array:

@@ -171,7 +171,7 @@ def as_inputs(graph: Graph, x: Samples) -> dict[str, Array]:
     counts = {name: len(x[name]) if np.ndim(x[name]) else 0 for name in graph.inputs}
     if len(set(counts.values())) > 1:
         raise UserError(f"the inputs have different numbers of samples: {counts}")
-    return {name: _as_input(graph.tensors[name], np.asarray(x[name])) for name in graph.inputs}
+    return {name: _as_input(graph, name, np.asarray(x[name])) for name in graph.inputs}
 
 
 def as_input(graph: Graph, x: Array) -> Array:
@@ -179,8 +179,21 @@ def as_input(graph: Graph, x: Array) -> Array:
     return as_inputs(graph, x)[graph.inputs[0]]
 
 
-def _as_input(tensor: Tensor, x: Array) -> Array:
+def understands_nan(graph: Graph, name: str) -> bool:
+    """Whether all that reads a tensor of real values says what a NaN means: a feature that is missing."""
+    readers = graph.consumers()
+    if graph.tensors[name].dtype != "float32" or name in graph.kept or not readers[name]:
+        return False
+    return all(
+        node.op.nan() == "understood"
+        or (node.op.nan() == "passed on" and all(understands_nan(graph, o) for o in node.outputs))
+        for node in readers[name]
+    )
+
+
+def _as_input(graph: Graph, name: str, x: Array) -> Array:
     """Samples in the type and shape of an input, quantized when they come as floats for integers."""
+    tensor = graph.tensors[name]
     expected = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
     if x.ndim and _same_elements(x.shape[1:], expected):
         x = x.reshape(len(x), *expected)
@@ -191,10 +204,9 @@ def _as_input(tensor: Tensor, x: Array) -> Array:
         raise UserError(
             f"samples have shape {found}, the model's input '{tensor.name}' expects {expected}{hint}"
         )
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise UserError(
-            f"the samples hold NaN or infinite values ({np.count_nonzero(~np.isfinite(x))} of them)"
-        )
+    strange = ~np.isfinite(x) if x.dtype.kind == "f" else np.zeros(0, bool)
+    if strange.any() and not (np.isnan(x[strange]).all() and understands_nan(graph, name)):
+        raise UserError(f"the samples hold NaN or infinite values ({np.count_nonzero(strange)} of them)")
     if x.dtype == tensor.dtype:
         return x
     if tensor.dtype == "float32" and x.dtype.kind in "iufb":

@@ -89,12 +89,12 @@ class Builder:
         if any(d < 1 for shape in shapes for d in shape):
             raise UserError(f"layer '{self.where}' ({op.name}): its result has the empty shape {shapes}")
         self.tensors.update({t.name: t for t in outs})
-        operands = tuple(self._without_infinity(v).name for v in ins)
+        operands = tuple((v if op.weights else self._without_infinity(v)).name for v in ins)
         self.nodes.append(Node(op, operands, tuple(names), self.where))
         return tuple(Value(n, o) for n, o in zip(names, orders, strict=True))
 
     def _without_infinity(self, v: Value) -> Value:
-        """A constant whose infinities, which hide positions from a softmax, are finite; NaN is refused later."""
+        """A constant whose infinities, which hide positions from a softmax, are finite. Weights keep theirs: refused."""
         t = self.tensor(v)
         if t.data is None or t.dtype != "float32" or not (np.abs(t.data) > LARGEST).any():
             return v

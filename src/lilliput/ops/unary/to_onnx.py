@@ -31,4 +31,6 @@ def leaky_relu(w: OnnxWriter, site: Site) -> None:
 @to_onnx(Clamp)
 def clamp(w: OnnxWriter, site: Site) -> None:
     assert isinstance(site.op, Clamp)
+    if site.op.raw and site.integer and not site.x.q.same(site.y.quant):
+        raise w.refuse("it keeps its integers under another scale")
     w.result(site.y, w.real(site.x), (site.op.lo, site.op.hi))
