@@ -19,7 +19,7 @@ from lilliput.evaluate import Shadow, step_through
 from lilliput.examples import draw
 from lilliput.graph import Array
 from lilliput.host import HostModel, build_library, value_at
-from lilliput.plan import Plan
+from lilliput.plan import Plan, align
 from lilliput.target import Region, Target
 
 # Against numpy, float32 differs by the order of summation: relative to the largest value of the tensor or, where
@@ -152,6 +152,8 @@ class CoreBatch:
         return wrong
 
 
+STACK = 128 * 1024
+"""RAM beside the arena, where a batch has a larger one than its core."""
 SELFTEST = """
 batch_status_t batch_selftest(void *arena, size_t arena_size) {
   (void)arena, (void)arena_size;
@@ -198,7 +200,7 @@ def core_batch(
             compiler=compiler,
             optimize=optimize,
             flash=flash,
-            ram=qemu.ram if qemu else None,
+            ram=qemu.ram if qemu else Region(target.ram.origin, max(target.ram.size, align(arena + STACK, 1024))),
         )
         check_instructions(image, target)
         machine = open_machine(image, emulator)

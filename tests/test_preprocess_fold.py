@@ -219,7 +219,8 @@ def test_bytes_below_128_are_pixels_too(tmp_path: Path) -> None:
     _, graph = folded("valid", Preprocess(H, W, C, *IMAGENET))
     int8 = quantize(graph, on_bytes(graph, pictures(20)), input_quant=recorded_input_quant(graph))
     made = compile(int8, "cortex-m4", name="rgb", out=tmp_path)
-    np.testing.assert_array_equal(made.samples(np.zeros((1, H, W, C), np.uint8)), np.full((1, H, W, C), -128))
+    (found,) = made.samples(np.zeros((1, H, W, C), np.uint8)).values()
+    np.testing.assert_array_equal(found, np.full((1, H, W, C), -128))
 
 
 def test_a_float_firmware_takes_pixels_too(tmp_path: Path) -> None:

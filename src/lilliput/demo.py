@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lilliput.console import out as standard_output
-from lilliput.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +21,6 @@ def demo(
     console: Console | None = None,
 ) -> dict[str, Any]:
     """From the embedded digits to proven firmware in `out`; `quick` takes the same steps with a toy."""
-    _needs_torch()
     from lilliput.end_to_end import Settings, end_to_end
     from lilliput.train import recipes
 
@@ -75,23 +73,8 @@ def train(
     project = load_project(path)
     if skip_bad:
         project = project.model_copy(update={"data": project.data.model_copy(update={"skip_bad": True})})
-    _needs_torch()
     from lilliput.end_to_end import Settings, end_to_end
 
     folder = Path(out) if out else Path("build") / project.name
     settings = Settings(folder, console or standard_output(), f"lilliput train {path.name}", resume=resume)
     return end_to_end(project, settings)
-
-
-def _needs_torch() -> None:
-    """Say so where torch is missing; and keep its threads from burning the processor while they wait.
-
-    With the usual busy waiting, two threads beside one other busy process take thirty times as long as one.
-    """
-    import importlib.util
-    import os
-
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is loaded
-    missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"training needs {missing[0]}; install it with: pip install 'lilliput[train]'")

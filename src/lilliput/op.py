@@ -120,6 +120,7 @@ class Kernel:
 
 
 QuantRule = Literal["calibrate", "like input"]
+Nan = Literal["refused", "passed on", "understood"]
 Limits = tuple[float, float]
 """The least and the greatest of real values."""
 
@@ -144,6 +145,8 @@ class Op:
     """Has a `clamp: tuple[float, float] | None` attribute applied to its result."""
     folds_affine: ClassVar[bool] = False
     """A per-channel scale and offset of its output can go into its weights and bias."""
+    whole_windows: ClassVar[bool] = True
+    """Each result uses all weights of its channel, unless padding takes the place of some inputs."""
     folds_pad: ClassVar[bool] = False
     """Has `padding: ((top, bottom), (left, right))` that pads with real zero."""
     weights: ClassVar[Mapping[int, int]] = {}
@@ -213,6 +216,10 @@ class Op:
         None: as far as it may.
         """
         return None
+
+    def nan(self) -> Nan:
+        """What becomes of a NaN among the real values that it reads."""
+        return "passed on" if self.view or self.as_permutation() is not None else "refused"
 
     def operand_limits(self, limits: Limits, ranges: Sequence[Limits]) -> tuple[Limits, ...] | None:
         """For each input bounds that may cut it off as long as `limits` cut the result off; None: there are no such.

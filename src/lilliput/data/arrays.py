@@ -16,7 +16,7 @@ from lilliput.errors import UserError
 
 #: Uncompressed size of all arrays together; a compressed archive can claim a thousand times its own size.
 LARGEST = 4 << 30
-KEYS = "x_train, y_train, x_test, y_test, or x, y"
+KEYS = "x_train, y_train, x_test, y_test, or x, y; and x_validation, y_validation if they are given"
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -37,32 +37,44 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         raise UserError(f"{path}: not a readable .npz without objects ({error})") from error
 
 
-def load_npz(path: Path) -> tuple[Dataset, Dataset | None]:
-    """Training and test data of x_train, y_train, x_test, y_test; with x and y only, no test data.
+def load_npz(path: Path) -> tuple[Dataset, Dataset | None, Dataset | None]:
+    """Training, validation and test data of x_train, y_train, x_validation, y_validation, x_test, y_test.
 
-    An array `labels` of strings, if there is one, names the classes.
+    x and y are training data without a test part; validation is None where the file has none. An array `labels` of
+    strings, if there is one, names the classes. Targets of real numbers may have any shape after the first dimension.
     """
     arrays = read_npz(path)
     names = _labels(arrays, path)
     if "x" in arrays and "y" in arrays:
-        return make_dataset(arrays["x"], arrays["y"], names, str(path)), None
-    missing = [key for key in ("x_train", "y_train", "x_test", "y_test") if key not in arrays]
+        keys = {"train": ("x", "y")}
+    else:
+        keys = {part: (f"x_{part}", f"y_{part}") for part in ("train", "test")}
+    if any(name in arrays for name in ("x_validation", "y_validation")):
+        keys["validation"] = ("x_validation", "y_validation")
+    missing = [key for pair in keys.values() for key in pair if key not in arrays]
     if missing:
         raise UserError(
             f"{path}: no array {', '.join(missing)} among {', '.join(sorted(arrays))}; expected {KEYS}"
         )
-    y_train, y_test = arrays["y_train"], arrays["y_test"]
-    if names is None and all(y.dtype.kind in "iu" and y.ndim == 1 and y.size for y in (y_train, y_test)):
-        largest = max(int(y_train.max()), int(y_test.max()))
-        if largest >= len(y_train):
+    targets = [arrays[y] for _, y in keys.values()]
+    if (
+        len(keys) > 1
+        and names is None
+        and all(y.dtype.kind in "iu" and y.ndim == 1 and y.size for y in targets)
+    ):
+        largest = max(int(y.max()) for y in targets)
+        if largest >= len(targets[0]):
             raise UserError(
-                f"{path}: class {largest} among {len(y_train)} samples; expected classes 0, 1, 2 …"
+                f"{path}: class {largest} among {len(targets[0])} samples; expected classes 0, 1, 2 …"
             )
         names = tuple(str(number) for number in range(largest + 1))
-    train = make_dataset(arrays["x_train"], y_train, names, f"{path} (train)")
-    test = make_dataset(arrays["x_test"], y_test, names, f"{path} (test)")
-    check_same_form(train, test, str(path))
-    return train, test
+    parts = {
+        part: make_dataset(arrays[x], arrays[y], names, str(path) if x == "x" else f"{path} ({part})")
+        for part, (x, y) in keys.items()
+    }
+    for part, data in parts.items():
+        check_same_form(parts["train"], data, str(path), part)
+    return parts["train"], parts.get("validation"), parts.get("test")
 
 
 def _labels(arrays: dict[str, NDArray[Any]], path: Path) -> tuple[str, ...] | None:

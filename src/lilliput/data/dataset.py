@@ -101,14 +101,14 @@ def _channels_last(x: Array, source: str) -> Array:
 
 
 def _real_targets(y: Array, source: str) -> Array:
-    if y.dtype.kind not in "fiub" or y.ndim not in (1, 2):
+    if y.dtype.kind not in "fiub" or y.ndim < 1 or (y.ndim > 2 and y.dtype.kind != "f"):
         raise UserError(
             f"{source}: targets of type {y.dtype} and shape {y.shape}; "
-            "expected integers (N,) for classes or numbers (N,) or (N, K)"
+            "expected integers (N,) for classes or numbers (N,), (N, K) or as many as samples have"
         )
     y = y.astype(np.float32)
     refuse_not_finite(y, source)
-    return y[:, None] if y.ndim == 1 else y
+    return y.reshape(len(y), -1)
 
 
 def refuse_not_finite(x: Array, source: str) -> None:
@@ -157,19 +157,19 @@ def stratified_split(
     return data.take(np.flatnonzero(~mask)), data.take(np.flatnonzero(mask))
 
 
-def check_same_form(train: Dataset, test: Dataset, source: str) -> None:
-    """Training and test data must have one shape and the same labels."""
+def check_same_form(train: Dataset, test: Dataset, source: str, part: str = "test") -> None:
+    """Training and test data (or another part) must have one shape and the same labels."""
     if train.x.shape[1:] != test.x.shape[1:]:
         raise UserError(
-            f"{source}: training samples have shape {train.x.shape[1:]} but test samples {test.x.shape[1:]}; "
+            f"{source}: training samples have shape {train.x.shape[1:]} but {part} samples {test.x.shape[1:]}; "
             "expected the same"
         )
     if train.labels != test.labels or (not train.labels and train.outputs != test.outputs):
         raise UserError(
             f"{source}: training data has {train.outputs} classes or targets {train.labels} "
-            f"but test data {test.outputs} {test.labels}; expected the same"
+            f"but {part} data {test.outputs} {test.labels}; expected the same"
         )
     if train.x.dtype != test.x.dtype:
         raise UserError(
-            f"{source}: training samples are {train.x.dtype}, test samples {test.x.dtype}; expected the same"
+            f"{source}: training samples are {train.x.dtype}, {part} samples {test.x.dtype}; expected the same"
         )

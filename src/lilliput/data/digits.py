@@ -12,7 +12,7 @@ from lilliput.errors import UserError
 def load_digits() -> tuple[Dataset, Dataset]:
     """Training and test digits, x uint8 (N, 28, 28, 1), each class 1,000 and 200 times."""
     with as_file(files("lilliput.data") / "digits.npz") as path:
-        train, test = load_npz(path)
+        train, _, test = load_npz(path)
     if test is None:
         raise UserError("the embedded digits.npz holds no test digits; reinstall lilliput")
     return train, test

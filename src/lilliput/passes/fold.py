@@ -191,7 +191,8 @@ def _absorbed(site: Site, scale: Array, offset: Array, channels: int) -> tuple[A
     w, b = site.ins[index].data, site.ins[op.bias].data
     if w is None or b is None:
         return None
-    if op.folds_pad and np.any(cast(Any, op).padding) and offset.any():
+    padded = op.folds_pad and np.any(cast(Any, op).padding)
+    if (padded or not op.whole_windows) and offset.any():
         return None
     # Elements keep their order in a view: feature i belongs to channel i modulo their number.
     a, c = (

@@ -10,6 +10,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Statistic = Literal["mean", "std", "min", "max", "mean_abs_diff", "energy", "change"]
 Loss = Literal["cross-entropy", "mse", "bce", "huber"]
 
 
@@ -22,7 +23,8 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Where the samples are and how they are split; `path` is relative to the project file.
 
-    `test` names the test table of a csv. Data without a test part give `test_fraction` of themselves to it.
+    `test` names the test table of a csv. Data without a test part give `test_fraction` of themselves to it, and those
+    without a validation part (an npz may have one: x_validation and y_validation) the fraction `validation`.
     """
 
     format: Literal["digits", "idx", "folder", "npz", "csv"] = "digits"
@@ -45,8 +47,14 @@ class PreprocessConfig(Section):
     std: Positive | list[Positive] | None = None
 
 
+class FeaturesConfig(Section):
+    """Statistics over time of windows [T, channels], which the device computes too: the model sees these alone."""
+
+    statistics: Annotated[list[Statistic], Field(min_length=1)]
+
+
 class ModelConfig(Section):
-    """A family of the zoo and the options of its constructor."""
+    """A family of the zoo or of classical models, and the options of its constructor."""
 
     family: str = "mobilenet_v2"
     options: dict[str, object] = {}
@@ -57,6 +65,8 @@ class TrainConfig(Section):
 
     `class_weights` is "balanced" (each class counts alike) or one weight per class. With `patience` above 0,
     training stops after so many epochs without a lower validation loss and the best weights are kept.
+    `metric` is what the finished model is judged by: accuracy (mean absolute error of numbers), or the area under the
+    ROC curve of two classes. Of all these, classical models take `seed`, `metric`, and `loss` for numbers in a csv.
     """
 
     epochs: Count = 20
@@ -74,6 +84,7 @@ class TrainConfig(Section):
     step_factor: Fraction = 0.1
     patience: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
+    metric: Literal["auto", "roc-auc"] = "auto"
     tensorboard: str = ""
 
 
@@ -114,12 +125,26 @@ class PruneConfig(Section):
     learning_rate: Positive | None = None
 
 
-class QuantizeConfig(Section):
-    """How ranges of activations are found, and on how many training samples."""
+class AnomalyConfig(Section):
+    """The model learns class 0 alone, what is normal, and scores how far a sample is from it.
 
-    method: Literal["auto", "minmax", "percentile", "mse"] = "auto"
+    The alarm is raised above the score that the share `false_alarms` of the validation samples, all normal, exceeds.
+    """
+
+    false_alarms: Fraction = 0.01
+
+
+class QuantizeConfig(Section):
+    """How ranges of activations are found, and on how many training samples.
+
+    "auto" takes the method that does best on validation samples; "none" keeps float32, and so does "auto" for trees,
+    which compare and add up exactly as they are. With `float_io` the device takes and gives float32: the default where
+    mean and deviation of features, or statistics over time, are computed on the device.
+    """
+
+    method: Literal["auto", "minmax", "percentile", "mse", "none"] = "auto"
     samples: Count = 500
-    float_io: bool = False
+    float_io: bool | None = None
 
 
 class CompileConfig(Section):

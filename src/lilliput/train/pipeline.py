@@ -11,15 +11,17 @@ from torch import nn
 
 from lilliput import zoo
 from lilliput.compress.prune import ModelSize, Pruned, model_size, prune_channels
-from lilliput.data import Preprocess, Split
+from lilliput.data import Dataset, Preprocess, Split
+from lilliput.errors import UserError
 from lilliput.files import write_bytes
+from lilliput.graph import Graph
 from lilliput.train.config import PruneConfig, TrainConfig
 from lilliput.train.loop import CHECKPOINT, Evaluation, History, evaluate, fit, to_network
 from lilliput.train.losses import make_loss, metric_name
 from lilliput.train.metrics import ClassificationReport, classification_report
 from lilliput.train.progress import TrainingProgress
 from lilliput.train.project import Project
-from lilliput.train.source import load_split
+from lilliput.train.source import detects, featured, load_data, preprocess_of
 
 #: Samples that the Taylor importance looks at.
 TAYLOR_SAMPLES = 1000
@@ -51,13 +53,16 @@ class PruneSummary:
 class TrainResult:
     """The float model in eval mode, and all that later steps need: data, preprocessing, labels, figures.
 
-    `report` is None for models whose targets are numbers.
+    `report` is None for models whose targets are numbers. `split` is what the network learns from, `raw` the samples as
+    they come to the device, of which `features` computes the others.
     """
 
     model: nn.Module
     preprocess: Preprocess
     labels: tuple[str, ...]
     split: Split
+    raw: Split
+    features: Graph | None
     history: History
     size: ModelSize
     prune: PruneSummary | None
@@ -92,7 +97,11 @@ def train_project(
     if not resume:
         for folder in folders.values():
             (folder / CHECKPOINT).unlink(missing_ok=True)
-    split, preprocess = load_split(project, progress.note if progress else None)
+    raw = load_data(project, progress.note if progress else None)
+    features, split = featured(project, raw)
+    preprocess = preprocess_of(project, split)
+    if detects(project):
+        split = _own_targets(project, split, preprocess)
     model = build_model(project, split, preprocess)
     example = torch.zeros(1, preprocess.channels, preprocess.height, preprocess.width)
     config = project.train
@@ -124,9 +133,23 @@ def train_project(
         cut = test(model).metric
         tuned = run("finetune", "Fine-tuning after pruning", model, fine_tuning(config, project.prune))
         summary = PruneSummary(pruned.before, pruned.after, before, cut, test(model).metric, tuned)
-    result = _result(project, split, preprocess, model, example, history, summary)
+    result = _result(project, raw, features, split, preprocess, model, example, history, summary)
     write_bytes(out_dir / "training.json", json.dumps(result.to_json(), indent=1).encode())
     return result
+
+
+def _own_targets(project: Project, split: Split, preprocess: Preprocess) -> Split:
+    """What the network is to give back: its own input."""
+    if project.train.loss not in ("mse", "huber"):
+        raise UserError(
+            f"train.loss is {project.train.loss!r}; expected mse or huber for anomalies: "
+            "the network gives its input back"
+        )
+
+    def own(data: Dataset) -> Dataset:
+        return Dataset(data.x, preprocess.apply(data.x).reshape(len(data), -1), ())
+
+    return Split(own(split.train), own(split.validation), own(split.test))
 
 
 def build_model(project: Project, split: Split, preprocess: Preprocess) -> nn.Module:
@@ -176,6 +199,8 @@ def fine_tuning(config: TrainConfig, prune: PruneConfig) -> TrainConfig:
 
 def _result(
     project: Project,
+    raw: Split,
+    features: Graph | None,
     split: Split,
     preprocess: Preprocess,
     model: nn.Module,
@@ -191,6 +216,8 @@ def _result(
         preprocess=preprocess,
         labels=labels,
         split=split,
+        raw=raw,
+        features=features,
         history=history,
         size=model_size(model, example),
         prune=summary,

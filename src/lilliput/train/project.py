@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from lilliput.errors import UserError
 from lilliput.train.config import (
+    AnomalyConfig,
     Augment,
     CompileConfig,
     DataConfig,
+    FeaturesConfig,
     ModelConfig,
     PreprocessConfig,
     PruneConfig,
@@ -28,10 +30,12 @@ class Project(Section):
     name: str = "model"
     data: DataConfig = DataConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
+    features: FeaturesConfig | None = None
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     augment: Augment = Augment()
     prune: PruneConfig | None = None
+    anomaly: AnomalyConfig | None = None
     quantize: QuantizeConfig = QuantizeConfig()
     compile: CompileConfig = CompileConfig()
 
@@ -39,10 +43,12 @@ class Project(Section):
 SECTIONS: dict[str, type[Section]] = {
     "data": DataConfig,
     "preprocess": PreprocessConfig,
+    "features": FeaturesConfig,
     "model": ModelConfig,
     "train": TrainConfig,
     "augment": Augment,
     "prune": PruneConfig,
+    "anomaly": AnomalyConfig,
     "quantize": QuantizeConfig,
     "compile": CompileConfig,
 }

@@ -57,7 +57,9 @@ def _torch_padding(call: Call, kernel: tuple[int, ...], dilation: tuple[int, int
 
 @aten("linear")
 def linear(b: TorchBuilder, call: Call) -> Value:
-    x = b.logical(b.value(call["input"]))
+    x = b.value(call["input"])
+    features = len(x.order) - 1  # they must lie innermost, the rest may stay as it lies
+    x = b.reorder(x, (*(d for d in x.order if d != features), features))
     w = b.data(call["weight"])
     return b.add(Linear(), [x, b.constant(w), b.constant(_bias(b, call, len(w)))])
 

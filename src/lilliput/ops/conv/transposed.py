@@ -74,6 +74,7 @@ class ConvTranspose2d(Op):
     operands: ClassVar[int | None] = 3
     fuses_clamp: ClassVar[bool] = True
     folds_affine: ClassVar[bool] = True
+    whole_windows: ClassVar[bool] = False
     weights: ClassVar = {1: 0}
     bias: ClassVar[int | None] = 2
     kernels = (
