@@ -28,8 +28,12 @@ test: setup ## everything that needs nothing but pip
 test-cross: setup ## cross-checks with Debian's gcc-arm-none-eabi, gcc-riscv64-unknown-elf and QEMU; a missing tool is an error
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m cross
 
-bench: setup
+bench: .venv/.benchable ## every figure of docs/bench.md, and the table of docs/results.md
 	$(BIN)/python scripts/bench.py
+
+.venv/.benchable: $(STAMP) ## the peers that classical models are compared with
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	touch $@
 
 clean:
 	rm -rf build dist runs report.html .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,4 +1,4 @@
-"""`make bench`: every performance claim of the project in one run, to build/bench.json and docs/bench.md.
+"""`make bench`: every performance claim of the project in one run: build/bench.json, docs/bench.md, docs/results.md.
 
 Instructions are exact counts of the shipped ELF on the emulated core; times are ratios or medians: machines are noisy.
 """
@@ -6,6 +6,7 @@ Instructions are exact counts of the shipped ELF on the emulated core; times are
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import statistics
 import tempfile
@@ -17,15 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench_classical import classical_rows
+from bench_classical_models import model_rows
+from bench_layers import STEPS, by_shape, by_step, by_type
+from bench_peers import HEAD
+from bench_peers import Row as Peers
 
 from lilliput import zoo
-from lilliput.examples import float_graph, ranges_of
 from lilliput.firmware import compile
 from lilliput.graph import Graph
 from lilliput.importers.tflite import load_tflite
 from lilliput.importers.torch import load_torch
-from lilliput.op import Example
-from lilliput.ops.conv import Conv2d, DepthwiseConv2d, Linear
 from lilliput.passes import simplify
 from lilliput.quantize import quantize
 from lilliput.target import load_target, target_names
@@ -94,53 +97,6 @@ def bench_models(targets: list[str]) -> list[Row]:
     return rows
 
 
-def layers() -> Iterator[tuple[str, Example]]:
-    """The shape classes that networks for microcontrollers are made of."""
-    rng = np.random.default_rng(0)
-
-    def w(*shape: int) -> np.ndarray:
-        return rng.normal(0, 0.2, shape).astype(np.float32)
-
-    for pixels, ic, oc in ((12, 64, 64), (24, 16, 32), (24, 8, 16), (14, 48, 8), (14, 8, 48)):
-        yield (
-            f"pointwise {pixels}x{pixels} {ic}->{oc}",
-            Example(Conv2d(), ((1, pixels, pixels, ic), w(oc, 1, 1, ic), np.zeros(oc, np.float32))),
-        )
-    same = ((1, 1), (1, 1))
-    for size, ic, oc, stride in ((8, 16, 16, 1), (32, 3, 16, 1), (28, 1, 16, 2)):
-        yield (
-            f"conv 3x3 {size}x{size} {ic}->{oc} /{stride}",
-            Example(
-                Conv2d(stride=(stride, stride), padding=same),
-                ((1, size, size, ic), w(oc, 3, 3, ic), np.zeros(oc, np.float32)),
-            ),
-        )
-    for size, c, stride in ((12, 64, 1), (48, 8, 1), (14, 48, 2)):
-        yield (
-            f"depthwise 3x3 {size}x{size} {c} /{stride}",
-            Example(
-                DepthwiseConv2d(stride=(stride, stride), padding=same),
-                ((1, size, size, c), w(1, 3, 3, c), np.zeros(c, np.float32)),
-            ),
-        )
-    yield "linear 64->64", Example(Linear(), ((1, 64), w(64, 64), np.zeros(64, np.float32)))
-
-
-def bench_layers(targets: list[str]) -> list[dict[str, Any]]:
-    rows = []
-    for label, example in layers():
-        graph = float_graph(example)
-        integer = quantize(graph, ranges=ranges_of(graph, 1))
-        counts, kernels = {}, {}
-        for target in targets:
-            with tempfile.TemporaryDirectory() as folder:
-                profile = compile(integer, target, name="layer", out=folder).profile()
-            counts[target] = profile["instructions"] / profile["macs"]
-            kernels[profile["layers"][0]["kernel"]] = None
-        rows.append({"layer": label, "kernel": ", ".join(kernels), "instructions_per_mac": counts})
-    return rows
-
-
 def bench_training(pairs: int = 7) -> dict[str, float]:
     """Time of our loop over a bare one with the same model and batches: the median ratio of interleaved pairs."""
     from lilliput.train.overhead import measure
@@ -173,9 +129,12 @@ def bench_tool() -> dict[str, Any]:
     }
 
 
-def markdown(
-    rows: list[Row], per_layer: list[dict[str, Any]], training: dict[str, float], tool: dict[str, Any]
-) -> str:
+def bench_peers(keep: str) -> list[Peers]:
+    """Classical models against emlearn and m2cgen."""
+    return [*classical_rows(keep=keep), *model_rows(keep=keep)]
+
+
+def markdown(rows: list[Row], tables: dict[str, list[str]], training: dict[str, float], tool: Any) -> str:
     head = "| model | core | instructions | per MAC | ratio | flash B | ratio | RAM B | ratio |"
     lines = [
         "# Benchmarks",
@@ -184,21 +143,17 @@ def markdown(
         "shipped ELF on the emulated core. Flash is what the model adds to an empty firmware, RAM is arena and",
         "stack bound. Kernels are portable C; the ratios",
         "compare with TFLM + CMSIS-NN at -O3 on the same core; below 1 is better than the peer.",
+        "Trees and other classical models are compared with emlearn and m2cgen in",
+        "[results.md](results.md#classical-models-against-emlearn-and-m2cgen).",
         "",
         head,
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
         *("| " + " | ".join(row.cells()) + " |" for row in rows),
         "",
-        "## Instructions per MAC by layer shape",
-        "",
     ]
-    targets = list(per_layer[0]["instructions_per_mac"])
-    lines += ["| layer | kernel | " + " | ".join(targets) + " |", "|---|---|" + "--:|" * len(targets)]
-    for row in per_layer:
-        counts = " | ".join(f"{row['instructions_per_mac'][t]:.2f}" for t in targets)
-        lines.append(f"| {row['layer']} | {row['kernel']} | {counts} |")
+    for heading, table in tables.items():
+        lines += [f"## {heading}", "", *table, ""]
     lines += [
-        "",
         "## The tool itself",
         "",
         f"- training loop over a bare torch loop, median of {training['pairs']} interleaved pairs: "
@@ -210,30 +165,64 @@ def markdown(
     return "\n".join(lines)
 
 
+def peers_text(rows: list[Peers]) -> str:
+    """The table for docs/results.md, and how often we lose."""
+    lost = {mode: [r for r in rows if r.mode == mode and what in r.worse] for mode, what in ASKED.items()}
+    each = len(rows) // 2
+    verdict = (
+        f"Asked for speed, {each - len(lost['speed'])} of {each} take no more instructions than the peer's fastest "
+        f"build; asked for size, {each - len(lost['size'])} of {each} take no more flash than its smallest."
+    )
+    names = ", ".join(f"{r.data} {r.model} against {r.peer} ({r.mode})" for rs in lost.values() for r in rs)
+    verdict += f" Lost: {names}." if names else ""
+    return "\n".join([verdict, "", HEAD, *(row.markdown() for row in rows), ""])
+
+
+ASKED = {"speed": "instructions", "size": "flash"}
+
+
+def put(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the marks of `name`."""
+    before, rest = path.read_text(encoding="utf-8").split(f"<!-- {name} -->\n")
+    _, after = rest.split(f"<!-- /{name} -->")
+    path.write_text(f"{before}<!-- {name} -->\n{text}<!-- /{name} -->{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--targets", nargs="*", default=[t for t in target_names() if load_target(t).emulator == "unicorn"]
     )
     parser.add_argument("--no-training", action="store_true", help="leave out the training loop")
+    parser.add_argument("--peers", default="", help="REGEX of data and name of classical models")
+    parser.add_argument("--print", action="store_true", help="write nothing, print it")
     options = parser.parse_args()
     rows = bench_models(options.targets)
-    per_layer = bench_layers(options.targets)
+    tables = {
+        "Instructions per MAC by layer shape": by_shape(options.targets),
+        "Types of numbers": by_type(),
+        f"Recurrent layers, sequences of {STEPS} steps": by_step(),
+    }
     training = (
         {"pairs": 0, "median_ratio": 0.0, "min": 0.0, "max": 0.0} if options.no_training else bench_training()
     )
     tool = bench_tool()
-    text = markdown(rows, per_layer, training, tool)
+    peers = bench_peers(options.peers)
+    text, compared = markdown(rows, tables, training, tool), peers_text(peers)
+    print(text, compared, sep="\n")
+    if options.print:
+        return
     (ROOT / "build").mkdir(exist_ok=True)
     facts = {
-        "models": [row.__dict__ for row in rows],
-        "layers": per_layer,
+        "models": [dataclasses.asdict(row) for row in rows],
+        "tables": tables,
         "training": training,
         "tool": tool,
+        "peers": [dataclasses.asdict(row) for row in peers],
     }
     (ROOT / "build" / "bench.json").write_text(json.dumps(facts, indent=1))
     (ROOT / "docs" / "bench.md").write_text(text)
-    print(text)
+    put(ROOT / "docs" / "results.md", "classical", compared)
 
 
 if __name__ == "__main__":

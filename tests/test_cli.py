@@ -16,6 +16,7 @@ from cli_tools import lilliput as run_lilliput
 from cli_tools import refused, spawn
 from lilliput import store
 from lilliput.errors import UserError
+from lilliput.evaluate import run
 from lilliput.firmware import open_build
 from lilliput.graph import Graph
 from lilliput.ops.conv import Conv2d, Linear
@@ -81,6 +82,7 @@ def test_help_lists_every_verb_in_80_columns() -> None:
         "compile",
         "run",
         "validate",
+        "export",
         "profile",
         "boards",
         "report",
@@ -150,6 +152,85 @@ def test_compile_options(
     wanted = "float32" if "--io" in extra else "int8"
     assert firmware.graph.tensors[firmware.graph.inputs[0]].dtype == wanted
     assert firmware.optimize == ("size" if "size" in extra else "speed")
+
+
+@pytest.mark.parametrize(
+    ("option", "weights"), [(["--activations", "int16"], "int8"), (["--weights", "int4"], "int4")]
+)
+def test_compile_to_other_types(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], option: list[str], weights: str
+) -> None:
+    arguments = [folder / "small.lil", "--calibration", folder / "x.npz", "-o", tmp_path / "out", *option]
+    assert run_lilliput(capfd, "compile", *arguments).code == 0
+    graph = open_build(tmp_path / "out").graph
+    assert graph.tensors[graph.inputs[0]].dtype == ("int16" if "int16" in option else "int8")
+    assert weights in {t.dtype for t in graph.tensors.values() if t.constant}
+    told = run_lilliput(capfd, "validate", tmp_path / "out", "--data", folder / "x.npz", "--json").json
+    assert told["bit_exact"]
+
+
+def test_int4_weights_need_a_layer_that_takes_them(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [folder / "small.lil", "--calibration", folder / "x.npz", "-o", tmp_path / "out"]
+    outcome = run_lilliput(capfd, "compile", *arguments, "--activations", "int16", "--weights", "int4")
+    refused(outcome, "--weights int4", "no layer")
+
+
+def test_compile_a_model_with_states(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Steps one by one give what the whole sequence gives."""
+    import torch
+
+    torch.manual_seed(0)
+    layer = torch.nn.GRU(3, 4, batch_first=True)
+    store.save(lilliput.load(layer, torch.zeros(1, 1, 3)), tmp_path / "gru.lil")
+    assert (
+        run_lilliput(capfd, "compile", tmp_path / "gru.lil", "--stateful", "-o", tmp_path / "out").code == 0
+    )
+    x = torch.randn(5, 1, 3)
+    firmware = open_build(tmp_path / "out")
+    assert len(firmware.graph.states) == 1
+    found = firmware.run(x.numpy(), keep_state=True)
+    with torch.no_grad():
+        expected = layer(x.reshape(1, 5, 3))[0].reshape(5, 1, 4).numpy()
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-6)
+
+
+def test_optimize_for_size_takes_the_smaller_form(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Trees have two; what lilliput.json names is opened again as it was built."""
+    from sklearn.tree import DecisionTreeRegressor
+
+    rng = np.random.default_rng(0)
+    model = DecisionTreeRegressor(max_leaf_nodes=60, random_state=0).fit(
+        rng.normal(size=(300, 4)), rng.random(300)
+    )
+    store.save(lilliput.load(model), tmp_path / "tree.lil")
+    flash = {}
+    for aim in ("speed", "size"):
+        out = tmp_path / aim
+        told = run_lilliput(
+            capfd, "compile", tmp_path / "tree.lil", "--optimize", aim, "-o", out, "--json"
+        ).json
+        flash[aim] = told["flash"]["total"]
+        assert open_build(out).plan.steps[0].kernel.name == {"speed": "tree_code", "size": "tree_table"}[aim]
+    assert flash["size"] < flash["speed"]
+
+
+@pytest.mark.parametrize("ending", ["tflite", "onnx"])
+def test_export_and_import_again(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], ending: str
+) -> None:
+    """The file, read again, has the same integers in every output; its name says the format, or --format does."""
+    file = tmp_path / f"small.{ending}"
+    arguments = [folder / "small.lil", "--calibration", folder / "x.npz"]
+    told = run_lilliput(capfd, "export", *arguments, "-o", file, "--json").json
+    assert (told["format"], told["bytes"]) == (ending, file.stat().st_size)
+    odd = tmp_path / "small.bin"
+    assert run_lilliput(capfd, "export", *arguments, "-o", odd, "--format", ending).code == 0
+    assert odd.read_bytes() == file.read_bytes()
+    x = np.load(folder / "x.npz")["x"]
+    small, again = store.load(folder / "build" / "small.lil"), lilliput.load(file)
+    np.testing.assert_array_equal(run(again, x), run(small, x))
 
 
 def test_without_calibration_the_model_stays_float(
@@ -300,12 +381,31 @@ def test_ops_come_from_the_registry(capfd: pytest.CaptureFixture[str]) -> None:
     from lilliput.op import REGISTRY
 
     rows = run_lilliput(capfd, "ops", "--json").json
-    assert {row["op"] for row in rows} == set(REGISTRY)
+    assert sorted(row["op"] for row in rows) == sorted(REGISTRY)
     for row in rows:
         assert row["dtypes"], row
         assert [k["name"] for k in row["kernels"]] == [k.name for k in REGISTRY[row["op"]].kernels]
     table = run_lilliput(capfd, "ops", "--markdown").out
     assert table.count("\n| `") == len(rows)
+    told = spawn("from lilliput.cli import main; main()", "ops")
+    assert max(map(len, told.out.splitlines())) <= 80
+    assert all(f"\n{row['op']} " in told.out for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("onnx", {"Conv", "GRU", "ai.onnx.ml:TreeEnsembleClassifier"}),
+        ("tflite", {"CONV_2D", "UNIDIRECTIONAL_SEQUENCE_LSTM"}),
+        ("torch", {"conv2d", "lstm"}),
+        ("keras", {"Dense", "GRU"}),
+        ("sklearn", {"SVC", "RandomForestClassifier", "XGBClassifier"}),
+    ],
+)
+def test_ops_tell_what_is_read(capfd: pytest.CaptureFixture[str], source: str, names: set[str]) -> None:
+    listed = run_lilliput(capfd, "ops", "--from", source, "--json").json
+    assert names <= set(listed)
+    assert run_lilliput(capfd, "ops", "--from", source).out.split() == listed
 
 
 def test_targets(capfd: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ FORMATS = {
 def foreign() -> Rows:
     """A row per format that is read: how many of its operators, and their names."""
     return [
-        f"| {FORMATS[source]} | {len(names)} | {', '.join(names)} |" for source, names in accepted().items()
+        f"| {FORMATS[source]} | {len(names)} | `{', '.join(names)}` |" for source, names in accepted().items()
     ]
 
 

@@ -52,6 +52,8 @@ from lilliput.plan import plan
 from lilliput.quantize.loss import loss
 from lilliput.target import load_target
 
+pytestmark = pytest.mark.slow  # fits many models
+
 DATA: dict[str, Callable[..., Any]] = {
     "iris": datasets.load_iris,
     "wine": datasets.load_wine,

@@ -17,18 +17,19 @@ import pytest
 import xgboost
 from sklearn import datasets, ensemble, tree
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from batch import Case, core_batch, host_models
 from lilliput.errors import GraphError, UserError
-from lilliput.evaluate import outputs, step_through
+from lilliput.evaluate import outputs, run, step_through
 from lilliput.firmware import compile
 from lilliput.graph import Array, Graph, Quant, Tensor, verify
 from lilliput.importers.onnx import load_onnx
 from lilliput.importers.sklearn import load_sklearn
-from lilliput.op import fastest, simplest
+from lilliput.op import fastest, simplest, smallest
 from lilliput.ops.tree import Tree, assemble
 from lilliput.ops.tree.ensemble import float_keys
-from lilliput.ops.tree.estimate import estimate, smallest
+from lilliput.ops.tree.estimate import estimate
 from lilliput.ops.tree.integers import decisions_lost, quantize_trees, to_integers
 from lilliput.plan import plan
 from lilliput.quantize import quantize
@@ -38,6 +39,8 @@ warnings.filterwarnings("ignore", module="sklearn|xgboost|lightgbm")
 SEED: dict[str, Any] = {"random_state": 0}
 LGB: dict[str, Any] = {"verbose": -1, "min_child_samples": 5, **SEED}
 ROWS = 40
+
+pytestmark = pytest.mark.slow  # fits many models
 
 CLASSIFIERS: dict[str, Callable[[], Any]] = {
     "decision tree": lambda: tree.DecisionTreeClassifier(**SEED),
@@ -444,6 +447,18 @@ def test_onnx_equals_its_reference(mode: str, version: int) -> None:
     assert np.allclose(found, expected, rtol=1e-6, atol=1e-4)
 
 
+def test_samples_may_hold_nan_where_every_reader_understands_it() -> None:
+    x, y = np.array([[0.0, 1.0], [2.0, np.nan], [np.nan, 3.0], [4.0, 5.0]] * 9, np.float32), np.arange(36.0)
+    model = make_pipeline(StandardScaler(), ensemble.HistGradientBoostingRegressor(max_iter=4)).fit(x, y)
+    graph = load_sklearn(model, missing=True)
+    assert len(graph.nodes) == 2
+    assert np.allclose(run(graph, x).reshape(-1), model.predict(x), rtol=1e-5)
+    with pytest.raises(UserError, match="NaN or infinite values"):
+        run(load_sklearn(model), x)
+    with pytest.raises(UserError, match="NaN or infinite values"):
+        run(graph, np.where(np.isnan(x), np.inf, x).astype(np.float32))
+
+
 @pytest.mark.slow
 def test_estimates_are_right_to_a_third(tmp_path: Path) -> None:
     """Bytes of both forms against the linked firmware; the pick for size takes the smaller one."""
@@ -456,7 +471,7 @@ def test_estimates_are_right_to_a_third(tmp_path: Path) -> None:
                 graph, "cortex-m0plus", out=tmp_path, optimize="size", pick=lambda _, __, k=kernel: k
             )
             sizes[kernel.name] = firmware.image.flash.total
-            guess = estimate(site, kernel)
+            guess = estimate(site, kernel.tokens["FORM"])
             assert 0.66 < guess.flash / sizes[kernel.name] < 1.5, (
                 which,
                 kernel.name,

@@ -27,8 +27,7 @@ from lilliput.files import staged, write_text
 from lilliput.graph import Array, Graph
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
-from lilliput.op import Kernel, Pick, Site, fastest
-from lilliput.ops.tree.estimate import smallest
+from lilliput.op import Kernel, Pick, Site, fastest, smallest
 from lilliput.plan import Plan, peak_layer, plan
 from lilliput.quantize import quantize
 from lilliput.target import Target, load_target

@@ -26,14 +26,14 @@ class Options:
 
 def load(
     source: torch.nn.Module | Path | str | Any,
-    example: torch.Tensor | Array | None = None,
+    example: torch.Tensor | Array | tuple[torch.Tensor | Array, ...] | None = None,
     *,
     shapes: Mapping[str, Shape] | None = None,
     constants: Mapping[str, Array] | None = None,
     external_data: bool = False,
 ) -> Graph:
-    """The graph of a torch module (with one `example` input, batch 1), of a Keras model, of a fitted estimator, or of
-    a file.
+    """The graph of a torch module (with one `example` input, batch 1, or a tuple of all), of a Keras model, of a fitted
+    estimator, or of a file.
 
     Estimators are those of scikit-learn, XGBoost and LightGBM; files are .lil, .tflite, .onnx, .keras and .skops.
 
@@ -118,9 +118,7 @@ _TORCH = (
     "torch.onnx.export(module, (example,), 'model.onnx')"
 )
 _KERAS = "is Keras's older format. In Keras load it and save it again: model.save('model.keras')"
-_TENSORFLOW = (
-    "is a graph of TensorFlow, which only TensorFlow reads. Convert it with tf.lite.TFLiteConverter to a .tflite file"
-)
+_TENSORFLOW = "is TensorFlow's own format. Convert it with tf.lite.TFLiteConverter to a .tflite file"
 OTHERS: dict[str, str] = {
     **dict.fromkeys((".pkl", ".pickle", ".joblib", ".dill"), _PICKLE),
     **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".torch"), _TORCH),

@@ -99,6 +99,8 @@ class Kernel:
     reads: tuple[int, ...] | None = None
     """The inputs that are passed as pointers, the others being packed by `params`; None: all but the constants."""
     tokens: Mapping[str, str] = field(default_factory=dict)
+    flash: Callable[[Site], int] | None = None
+    """Estimated bytes of its code and constants, where the kernels of an operator differ enough to choose by them."""
 
     @property
     def name(self) -> str:
@@ -305,6 +307,12 @@ def fastest(site: Site, kernels: Sequence[Kernel]) -> Kernel:
 def simplest(site: Site, kernels: Sequence[Kernel]) -> Kernel:
     """The reference of the others."""
     return kernels[-1]
+
+
+def smallest(site: Site, kernels: Sequence[Kernel]) -> Kernel:
+    """The one of least flash where all say what they take, else the fastest."""
+    sizes = [kernel.flash(site) for kernel in kernels if kernel.flash is not None]
+    return kernels[sizes.index(min(sizes))] if len(sizes) == len(kernels) else kernels[0]
 
 
 def usable(site: Site, features: frozenset[str]) -> list[Kernel]:

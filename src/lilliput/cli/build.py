@@ -72,7 +72,7 @@ WeightType = Annotated[
 Shapes = Annotated[
     list[str] | None,
     typer.Option(
-        "--shape", metavar="INPUT=1,3,32,32", help="Shape of an input that an ONNX file leaves open."
+        "--shape", metavar="INPUT=1,3,32,32", help="Shape of an input that an ONNX or Keras file leaves open."
     ),
 ]
 ExternalData = Annotated[
@@ -139,9 +139,12 @@ def read_model(model: Path, shape: list[str] | None, external_data: bool) -> Gra
 
     shapes = _shapes(shape or [])
     graph = load(model, shapes=shapes, external_data=external_data)
-    for name in shapes:
+    for name, dims in shapes.items():
         if name not in graph.inputs:
             raise UserError(f"--shape {name}: '{model}' has no such input; it has {', '.join(graph.inputs)}")
+        found = graph.tensors[name].shape  # in any order: planes are stored channels-last
+        if sorted(found) != sorted(dims):
+            raise UserError(f"--shape {name}: '{model}' fixes it as {'x'.join(map(str, found))}")
     return graph
 
 
@@ -183,9 +186,14 @@ def calibrated(
             )
         return graph
     options: dict[str, Any] = {name.removeprefix("calibration-"): value for name, value in given.items()}
-    return quantize(
-        graph, read_samples(calibration, graph), input_quant=recorded_input_quant(graph), **options
-    )
+    samples = read_samples(calibration, graph)
+    done = quantize(graph, samples, input_quant=recorded_input_quant(graph), **options)
+    if weights is Weights.int4 and all(t.dtype != "int4" for t in done.tensors.values()):
+        raise UserError(
+            "--weights int4: no layer of this model has such a form; convolutions and linear layers between int8 "
+            "activations have"
+        )
+    return done
 
 
 def facts_of(firmware: Firmware) -> dict[str, Any]:

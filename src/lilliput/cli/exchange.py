@@ -43,7 +43,7 @@ def export(
     external_data: ExternalData = False,
     json: Json = False,
 ) -> None:
-    """Write a model as .tflite (equal results in TFLM and LiteRT) or as .onnx (quantize and dequantize pairs)."""
+    """Write a model as .tflite or .onnx for other tools."""
     from lilliput.cli.support import check_place, print_json, show
     from lilliput.errors import UserError
     from lilliput.exporters import FORMATS

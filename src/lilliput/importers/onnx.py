@@ -14,10 +14,10 @@ import numpy as np
 
 from lilliput.errors import GraphError, UserError
 from lilliput.graph import ITEM_SIZE, Array, Graph, Node, Shape, Tensor, verify
-from lilliput.importers.builder import Builder, Value
+from lilliput.importers.bounded import MAX_ELEMENTS, BoundedBuilder
+from lilliput.importers.builder import Value
 from lilliput.importers.onnx_reader import (
     COMPUTED,
-    MAX_ELEMENTS,
     OnnxInput,
     OnnxModel,
     OnnxNode,
@@ -27,7 +27,7 @@ from lilliput.importers.onnx_reader import (
 from lilliput.importers.registry import moves_axes, onnx_converters, wants_planes
 from lilliput.ops.shape import Reshape
 
-BROKEN = (GraphError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError)
+BROKEN = (GraphError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError, MemoryError)
 """What a file that no exporter would write may lead to."""
 
 
@@ -43,7 +43,7 @@ class NeedsConstantError(UserError):
 
 
 @dataclass
-class OnnxBuilder(Builder):
+class OnnxBuilder(BoundedBuilder):
     """What converters use: the file's tensors by name, and the means to add nodes."""
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -96,7 +96,12 @@ def load_onnx(
     if reason := unsupported(model.nodes, onnx_converters()):
         raise UserError(reason)
     b = OnnxBuilder()
+    names = {v.name for v in model.inputs}
+    for name in (*(shapes or {}), *(constants or {})):
+        if name not in names:
+            raise UserError(f"the model has no input '{name}'; its inputs are {', '.join(sorted(names))}")
     given = {**model.constants, **(constants or {})}
+    b.admit(sum(data.size for data in given.values()) + sum(map(_numbers_in, model.nodes)))
     for name, data in given.items():
         b.values[name] = replace(_constant(b, name, data))
     inputs = tuple(
@@ -123,6 +128,16 @@ def load_onnx(
         raise UserError(f"the model breaks a rule: {error}") from error
 
 
+def _numbers_in(node: OnnxNode) -> int:
+    """How many numbers the attributes of a node hold: weights of constants, trees."""
+    found = 0
+    for value in node.attributes.values():
+        found += (
+            value.size if isinstance(value, np.ndarray) else len(value) if isinstance(value, tuple) else 0
+        )
+    return found
+
+
 def _constant(b: OnnxBuilder, name: str, data: Array) -> Value:
     b.where = name
     return b.constant(data)
@@ -132,7 +147,7 @@ def _input(b: OnnxBuilder, v: OnnxInput, model: OnnxModel, given: Shape | None) 
     dtype = COMPUTED.get(v.dtype, v.dtype)
     if dtype not in ITEM_SIZE:
         raise UserError(f"input '{v.name}' has the type {v.dtype}; known are {', '.join(ITEM_SIZE)}")
-    shape = given or _known_shape(v)
+    shape = _fitting(v, given) if given else _known_shape(v)
     if any(d < 1 for d in shape) or math.prod(shape) > MAX_ELEMENTS:
         raise UserError(
             f"input '{v.name}' has the shape {shape}, expected dimensions of at least 1 and at most "
@@ -146,6 +161,16 @@ def _input(b: OnnxBuilder, v: OnnxInput, model: OnnxModel, given: Shape | None) 
     value = Value(v.name, order)
     b.values[v.name] = value
     return value
+
+
+def _fitting(v: OnnxInput, given: Shape) -> Shape:
+    """A shape from outside, which must not contradict the file's."""
+    fixed = v.dims or (None,) * len(given)
+    if len(fixed) != len(given) or any(
+        isinstance(d, int) and d != n for d, n in zip(fixed, given, strict=True)
+    ):
+        raise UserError(f"input '{v.name}' has the shape {v.dims}; the given {tuple(given)} does not fit it")
+    return tuple(int(n) for n in given)
 
 
 def _known_shape(v: OnnxInput) -> Shape:
@@ -187,7 +212,7 @@ def _convert(b: OnnxBuilder, node: OnnxNode) -> None:
     except BROKEN as error:
         raise UserError(f"{node.where}: its operands or attributes do not fit: {error}") from error
     found = (results,) if isinstance(results, Value) else results
-    if len(found) < len([o for o in node.outputs if o]):
+    if len(found) < max((i + 1 for i, name in enumerate(node.outputs) if name), default=0):
         raise UserError(
             f"{node.where}: {len(node.outputs)} outputs are asked for, {len(found)} are supported"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +149,7 @@ def _model(proto: onnx.ModelProto, folder: Path | None) -> OnnxModel:
     graph = proto.graph
     if len(graph.node) > MAX_NODES:
         raise UserError(f"{len(graph.node)} nodes, expected at most {MAX_NODES}")
+    _check_text(graph)
     constants: dict[str, Array] = {}
     budget = MAX_ELEMENTS
     for tensor in graph.initializer:
@@ -159,10 +160,43 @@ def _model(proto: onnx.ModelProto, folder: Path | None) -> OnnxModel:
     if graph.sparse_initializer:
         raise UserError("sparse constants are not supported; export the model with dense ones")
     inputs = tuple(_input(v) for v in graph.input if v.name not in constants)
-    nodes = tuple(_node(n, i, versions, folder) for i, n in enumerate(graph.node))
+    small = _four_bits(graph)
+    nodes = tuple(_sized(_node(n, i, versions, folder), small) for i, n in enumerate(graph.node))
     model = OnnxModel(inputs, tuple(v.name for v in graph.output), nodes, constants, proto.producer_name[:80])
     _check_order(model)
     return model
+
+
+FOUR_BITS = (21, 22)
+"""onnx.TensorProto.UINT4 and INT4, whose numbers we hold in eight."""
+
+
+def _four_bits(graph: onnx.GraphProto) -> dict[str, int]:
+    """Constants and inputs of four bits, with their type."""
+    found = {t.name: t.data_type for t in graph.initializer}
+    found |= {v.name: v.type.tensor_type.elem_type for v in graph.input}
+    for node in graph.node:
+        for a in node.attribute if node.op_type == "Constant" else ():
+            found |= dict.fromkeys(node.output, a.t.data_type)
+    return {name: dtype for name, dtype in found.items() if dtype in FOUR_BITS}
+
+
+def _sized(node: OnnxNode, small: Mapping[str, int]) -> OnnxNode:
+    """Who quantizes by a zero point of four bits says so: its results saturate there."""
+    if node.op != "QuantizeLinear" or len(node.inputs) < 3 or node.inputs[2] not in small:
+        return node
+    return replace(node, attributes={**node.attributes, "output_dtype": small[node.inputs[2]]})
+
+
+def _check_text(graph: onnx.GraphProto) -> None:
+    """Every name is text: what is not UTF-8 comes out of a protobuf as bytes."""
+    for n in graph.node:
+        for name in (n.name, n.op_type, n.domain, *n.input, *n.output, *(a.name for a in n.attribute)):
+            if not isinstance(name, str):
+                raise UserError(f"the name {name[:40]!r} of a node, tensor or attribute is not UTF-8")
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        if not isinstance(value.name, str):
+            raise UserError(f"the name {value.name[:40]!r} of a tensor is not UTF-8")
 
 
 def _check_order(model: OnnxModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 from lilliput.errors import GraphError, UserError
 from lilliput.graph import Array, Graph, Node, Quant, Tensor, verify
 from lilliput.importers.alternatives import alternatives
+from lilliput.importers.bounded import AFFORDABLE, FORMS, MAX_ELEMENTS
 from lilliput.importers.registry import tflite_converters
 from lilliput.importers.tflite_reader import TfliteModel, TfliteOperator, TfliteTensor, read_tflite
 from lilliput.op import Op
 
-BROKEN = (GraphError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError)
+BROKEN = (GraphError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError, MemoryError)
 """What a file that no converter of TensorFlow would write may lead to."""
 
 ACTIVATIONS = {
@@ -34,6 +36,8 @@ class TfliteBuilder:
     nodes: list[Node] = field(default_factory=list)
     states: list[tuple[str, str]] = field(default_factory=list)
     """Variables of the file: the tensor that a run starts from, the tensor that holds it in the end."""
+    affordable: int = AFFORDABLE
+    """Elements of constants that may still be made; what is in the file was added (`load_tflite`)."""
 
     def name(self, index: int) -> str:
         """Our name of a file's tensor. Indices keep it unique and tame."""
@@ -65,8 +69,17 @@ class TfliteBuilder:
         """A new constant that belongs to operator o, of its array's type unless `dtype` says int4; returns its name."""
         name = f"o{o.index}.c{len(self.tensors)}"
         data = np.ascontiguousarray(data)
+        self.afford(o, data.size)
         self.tensors[name] = Tensor(name, data.shape, dtype or str(data.dtype), quant, data)
         return name
+
+    def afford(self, o: TfliteOperator, elements: int) -> None:
+        """Refuse constants that grow far beyond what is in the file."""
+        self.affordable -= elements
+        if self.affordable < 0:
+            raise UserError(
+                f"{self.where(o)}: a constant of {elements} elements, more than a file of this size may ask for"
+            )
 
     def add(self, o: TfliteOperator, op: Op, inputs: tuple[str, ...], outputs: tuple[str, ...] = ()) -> None:
         """A node for o; without `outputs` it writes the operator's own."""
@@ -97,6 +110,7 @@ def load_tflite(source: Path | bytes) -> Graph:
     """The graph of a .tflite file, int8 or float32, with the file's own quantization."""
     model = read_tflite(source)
     b = TfliteBuilder(model)
+    b.affordable += FORMS * sum(t.data.size for t in model.tensors if t.data is not None)
     for t in model.tensors:
         b.tensors[b.name(t.index)] = _tensor(b, t)
     for o in model.operators:
@@ -119,6 +133,8 @@ def load_tflite(source: Path | bytes) -> Graph:
 
 
 def _tensor(b: TfliteBuilder, t: TfliteTensor) -> Tensor:
+    if t.data is None and math.prod(t.shape) > MAX_ELEMENTS:
+        raise UserError(f"tensor {t.index} has the shape {t.shape}, expected at most {MAX_ELEMENTS} elements")
     quant = None
     if t.scale is not None and t.zero_point is not None and len(t.scale):
         axis = t.quantized_dimension if len(t.scale) > 1 else None

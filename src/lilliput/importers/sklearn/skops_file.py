@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def _check_size(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             members = file.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, struct.error) as error:
         raise UserError(f"not a .skops file: {error}") from error
     size = sum(m.file_size for m in members)
     if size > LARGEST or len(members) > MEMBERS:

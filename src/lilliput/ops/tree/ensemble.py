@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
-from lilliput.op import Example, Op, Site, register
+from lilliput.op import Example, Nan, Op, Site, register
 from lilliput.ops.tree import kernels
 
 Result = Literal["float32", "int32", "label", "both"]
@@ -115,9 +115,12 @@ class TreeEnsemble(Op):
         found = [torch.from_numpy(y) for y in self.run(site, *(v.detach().cpu().numpy() for v in xs))]
         return found[0] if len(found) == 1 else tuple(found)  # a step function: it has no gradient
 
+    def nan(self) -> Nan:
+        return "understood" if self.missing else "refused"
+
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
-        if len(shape) != 2:
+        if len(shape) != 2 or shape[0] != 1:
             return None
         kind = ("votes", "scalars", "rows")[int(rng.integers(3))]
         return _example(int(rng.integers(1 << 30)), kind, trees=int(rng.integers(1, 5)), features=shape[1])

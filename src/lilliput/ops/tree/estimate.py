@@ -6,13 +6,11 @@ less than the spread between models. Code is 3 to 5 times as fast, tables are ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from lilliput.op import Kernel, Site
-from lilliput.ops.tree.kernels import TREE_CODE
+from lilliput.op import Site
 from lilliput.ops.tree.layout import Branches, forest
 
 CODE_BYTES = {"float32": 14.0, "int16": 10.4, "int8": 10.2}
@@ -28,6 +26,9 @@ CODE_FIXED, TABLE_FIXED = 210.0, 265.0
 """Bytes of what surrounds the trees; with it the smaller form of single trees of 2 to 40 leaves is known too."""
 
 
+Form = Literal["code", "table"]
+
+
 class Estimate(NamedTuple):
     """Bytes of flash and executed instructions for one run."""
 
@@ -35,13 +36,13 @@ class Estimate(NamedTuple):
     instructions: int
 
 
-def estimate(site: Site, kernel: Kernel) -> Estimate:
+def estimate(site: Site, form: Form) -> Estimate:
     """For one of the two forms; right to about a third."""
     f, dtype = forest(site), site.x.dtype
     nodes = sum(len(tree.nodes) for tree in f.trees)
     levels = sum(_mean_depth(tree) for tree in f.trees)
     per_tree, key = TREE_STEPS * len(f.trees), 8.0 * len(f.slots)
-    if kernel != TREE_CODE:
+    if form == "table":
         return Estimate(
             round(f.table().nbytes + TABLE_FIXED), round(levels * TABLE_LEVEL[dtype] + 2 * per_tree + key)
         )
@@ -49,13 +50,6 @@ def estimate(site: Site, kernel: Kernel) -> Estimate:
     rows = f.outcomes.nbytes / 2 if f.outcomes is not None and f.outcomes.shape[1] > 1 else 0.0
     flash = nodes * (CODE_BYTES[dtype] + literals) + TREE_BYTES * len(f.trees) + rows + CODE_FIXED
     return Estimate(round(flash), round(levels * CODE_LEVEL[dtype] + per_tree + key))
-
-
-def smallest(site: Site, kernels: Sequence[Kernel]) -> Kernel:
-    """A `pick` for `plan` and `compile`: the form that takes the least flash; for other operators the fastest."""
-    if TREE_CODE not in kernels:
-        return kernels[0]
-    return min(kernels, key=lambda kernel: estimate(site, kernel).flash)
 
 
 def _mean_depth(tree: Branches) -> float:

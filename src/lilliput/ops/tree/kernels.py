@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lilliput.op import Kernel, Params, Site
+from lilliput.ops.tree.estimate import Form, estimate
 from lilliput.ops.tree.layout import forest
 
 SOURCE = Path(__file__).parent / "tree.c.j2"
@@ -51,5 +53,9 @@ def _when_code(site: Site) -> bool:
     )
 
 
-TREE_CODE = Kernel(SOURCE, _when_code, _code, tokens={"FORM": "code"})
-TREE_TABLE = Kernel(SOURCE, _plain, _table, tokens={"FORM": "table"})
+def _flash(form: Form) -> Callable[[Site], int]:
+    return lambda site: estimate(site, form).flash
+
+
+TREE_CODE = Kernel(SOURCE, _when_code, _code, tokens={"FORM": "code"}, flash=_flash("code"))
+TREE_TABLE = Kernel(SOURCE, _plain, _table, tokens={"FORM": "table"}, flash=_flash("table"))
