@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,7 +13,13 @@ from torch import nn
 from lilliput import zoo
 from lilliput.compress.prune import model_size, prune_channels
 from lilliput.errors import UserError
+from lilliput.evaluate import run
+from lilliput.loading import load
+from lilliput.quantize import quantize
 
+#: Their channels cannot be pruned.
+SEQUENCES = ["gru", "lstm", "transformer"]
+PRUNABLE = [family for family in zoo.FAMILIES if family not in SEQUENCES]
 SHAPES = [(28, 28, 1), (5, 7, 3), (1, 1, 6), (49, 10, 1), (96, 96, 3)]
 #: All that an importer has to know to read the zoo.
 ATEN = {
@@ -27,6 +34,12 @@ ATEN = {
     "aten.flatten.using_ints",
     "aten.linear.default",
     "aten.dropout.default",
+    "aten.permute.default",
+    "aten.transpose.int",
+    "aten.unsqueeze.default",
+    "aten.select.int",
+    "aten.slice.Tensor",
+    "aten.pad.default",
 }
 
 
@@ -38,7 +51,7 @@ def test_any_shape_and_class_count(family: str, shape: tuple[int, int, int]) -> 
     assert model(torch.zeros(2, channels, height, width)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("family", zoo.FAMILIES)
+@pytest.mark.parametrize("family", PRUNABLE)
 def test_export_is_clean_aten(family: str) -> None:
     options: dict[str, object] = {"relu6": True} if family == "mobilenet_v2" else {}
     model = zoo.build(family, input_shape=(28, 28, 1), classes=10, **options).eval()
@@ -51,6 +64,28 @@ def test_export_is_clean_aten(family: str) -> None:
 def test_size_fits_a_microcontroller(family: str) -> None:
     model = zoo.build(family, input_shape=(28, 28, 1), classes=10)
     assert sum(p.numel() for p in model.parameters()) < 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["gru", "lstm", "cnn1d", "tcn", "transformer", "autoencoder"])
+def test_windows_become_graphs(family: str, recwarn: pytest.WarningsRecorder) -> None:
+    """Windows [50, 6] and images of three channels, as torch computes them, without a word from torch, and in int8."""
+    for height, width, channels in ((50, 6, 1), (5, 7, 3)):
+        torch.manual_seed(0)
+        model = zoo.build(family, input_shape=(height, width, channels), classes=7).eval()
+        x = torch.randn(16, channels, height, width)
+        graph = load(model, x[:1])
+        samples = x.permute(0, 2, 3, 1).numpy()
+        with torch.no_grad():
+            expected = model(x).numpy()
+        np.testing.assert_allclose(run(graph, samples), expected, atol=1e-5)
+        integers = quantize(graph, samples)
+        found = run(integers, samples)
+        quant = integers.tensors[integers.outputs[0]].quant
+        assert quant is not None
+        error = np.abs(quant.dequantize(found) - expected).max()
+        assert error < 0.05 * np.abs(expected).max()  # of a model that was not trained
+    assert not [str(w.message) for w in recwarn if "_flat_weights" in str(w.message)]
 
 
 def test_unknown_names_get_the_nearest() -> None:
@@ -81,7 +116,7 @@ def kernels(model: nn.Module) -> list[nn.Module]:
     return [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
-@pytest.mark.parametrize("family", zoo.FAMILIES)
+@pytest.mark.parametrize("family", [f for f in PRUNABLE if f != "autoencoder"])
 def test_a_third_of_the_channels_goes(family: str) -> None:
     torch.manual_seed(0)
     model = zoo.build(family, input_shape=(28, 28, 1), classes=10)
@@ -138,6 +173,30 @@ def test_prune_refusals() -> None:
         prune_channels(model, torch.zeros(1, 1, 2, 2), importance="taylor")
     with pytest.raises(UserError, match="no convolution or linear"):
         model_size(nn.ReLU(), torch.zeros(1, 1, 2, 2))
+
+
+@pytest.mark.parametrize("family", SEQUENCES)
+def test_what_cannot_be_pruned_says_so(family: str) -> None:
+    model = zoo.build(family, input_shape=(9, 4, 1), classes=2)
+    with pytest.raises(
+        UserError, match=r"layer of kind (GRU|LSTM|MultiheadAttention); .* leave \[prune\] out"
+    ):
+        prune_channels(model, torch.zeros(1, 1, 9, 4))
+
+
+def test_model_size_of_a_gru_by_hand() -> None:
+    model = zoo.build("gru", input_shape=(9, 4, 1), classes=2, hidden=5)
+    size = model_size(model, torch.zeros(1, 1, 9, 4))
+    assert (size.weights, size.channels) == (15 * 4 + 15 * 5 + 5 * 2, 15 + 2)
+    assert (size.macs, size.live) == (9 * (15 * 4 + 15 * 5) + 5 * 2, 9 * 4 + 9 * 5)
+
+
+def test_model_size_of_a_transformer_by_hand() -> None:
+    model = zoo.build("transformer", input_shape=(9, 4, 1), classes=2, size=8, heads=2, layers=1, hidden=16)
+    size = model_size(model, torch.zeros(1, 1, 9, 4))
+    each = 4 * 8 + 3 * 8 * 8 + 8 * 8 + 2 * 8 * 16
+    assert size.weights == each + 8 * 2
+    assert size.macs == 9 * each + 2 * 9 * 9 * 8 + 8 * 2
 
 
 def test_model_size_counts_by_hand() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -13,6 +13,8 @@ from torch import nn
 from lilliput.errors import UserError
 
 Importance = Literal["magnitude", "bn-scale", "taylor"]
+COUNTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
+SEQUENTIAL = (nn.RNNBase, nn.MultiheadAttention)
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,33 @@ class Pruned:
 
 
 def model_size(model: nn.Module, example: torch.Tensor) -> ModelSize:
-    """Count the convolutions and linear layers that run on `example` (1, C, H, W)."""
+    """Count the convolutions, linear, recurrent and attention layers that run on `example` (1, C, H, W)."""
     found: list[tuple[int, int, int, int]] = []
 
-    def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        assert isinstance(layer, (nn.Conv2d, nn.Linear))
-        channels = layer.weight.shape[0]
-        macs = output.numel() // output.shape[0] * layer.weight[0].numel()
-        live = inputs[0][0].numel() + output[0].numel()
-        found.append((layer.weight.numel(), channels, macs, live))
+    def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
+        y = output[0] if isinstance(layer, SEQUENTIAL) else output
+        live = inputs[0][0].numel() + y[0].numel()
+        steps = y.shape[1] if getattr(layer, "batch_first", False) else len(y)
+        scores = 0
+        if isinstance(layer, nn.RNNBase):
+            weights: list[torch.Tensor] = [
+                p for name, p in layer.named_parameters() if name.startswith("weight")
+            ]
+            channels = sum(len(p) for p in weights) // 2  # each gate has input and recurrent weights
+        elif isinstance(layer, nn.MultiheadAttention):
+            weights = [layer.in_proj_weight, layer.out_proj.weight]
+            channels = sum(len(p) for p in weights)
+            scores = 2 * steps * steps * layer.embed_dim
+        else:
+            assert isinstance(layer, COUNTED)
+            weights, channels = [layer.weight], len(layer.weight)
+            steps = y.numel() // len(y) // channels
+        size = sum(p.numel() for p in weights)
+        found.append((size, channels, steps * size + scores, live))
 
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    hooks = [
+        m.register_forward_hook(count) for m in model.modules() if isinstance(m, (*COUNTED, *SEQUENTIAL))
+    ]
     was_training = model.training
     model.eval()
     try:
@@ -90,6 +108,11 @@ def prune_channels(
     if not 0 < fraction < 1 or round_to < 1:
         raise UserError(
             f"prune: fraction {fraction}, round_to {round_to}; expected 0 < fraction < 1, round_to >= 1"
+        )
+    if found := next((m for m in model.modules() if isinstance(m, SEQUENTIAL)), None):
+        raise UserError(
+            f"prune: the model has a layer of kind {type(found).__name__}; channels are pruned of convolutions and "
+            "linear layers only: leave [prune] out and choose a smaller model"
         )
     small = copy.deepcopy(model).eval()
     before = model_size(small, example)

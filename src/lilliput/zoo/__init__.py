@@ -1,6 +1,7 @@
 """The zoo: model families scaled to microcontrollers, for any input shape and number of classes.
 
-`build(name, input_shape=(H, W, C), classes=n, **options)` gives a torch module that takes (N, C, H, W).
+`build(name, input_shape=(H, W, C), classes=n, **options)` gives a torch module that takes (N, C, H, W). For the
+families of sequences (gru to transformer) H are the steps in time and W what is measured in each: windows [T, F].
 Only standard layers are used, so every model can be exported, pruned, quantized and compiled. torch is
 imported when a model is built.
 """
@@ -26,6 +27,12 @@ FAMILIES = {
     "mobilenet_v2": ("mobilenet_v2", "MobileNetV2"),
     "ds_cnn": ("ds_cnn", "DSCNN"),
     "resnet8": ("resnet8", "ResNet8"),
+    "gru": ("recurrent", "GRU"),
+    "lstm": ("recurrent", "LSTM"),
+    "cnn1d": ("cnn1d", "CNN1D"),
+    "tcn": ("cnn1d", "TCN"),
+    "transformer": ("transformer", "Transformer"),
+    "autoencoder": ("autoencoder", "Autoencoder"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 
@@ -33,3 +34,13 @@ def separable(inputs: int, outputs: int, stride: int = 1, act: type[nn.Module] =
 def scaled(channels: int, width: float) -> int:
     """`channels` times `width`, as a multiple of 4, at least 4: C kernels compute four at a time."""
     return max(4, round(channels * width / 4) * 4)
+
+
+def steps(x: torch.Tensor) -> torch.Tensor:
+    """Samples (N, C, T, F) as sequences (N, T, F·C): rows are steps in time, columns what is measured in each."""
+    return x.permute(0, 2, 3, 1).flatten(2)
+
+
+def columns(x: torch.Tensor) -> torch.Tensor:
+    """The same sequences as planes of one column (N, F·C, T, 1), for convolutions over time."""
+    return steps(x).transpose(1, 2)[..., None]
