@@ -200,7 +200,9 @@ def core_batch(
             compiler=compiler,
             optimize=optimize,
             flash=flash,
-            ram=qemu.ram if qemu else Region(target.ram.origin, max(target.ram.size, align(arena + STACK, 1024))),
+            ram=qemu.ram
+            if qemu
+            else Region(target.ram.origin, max(target.ram.size, align(arena + STACK, 1024))),
         )
         check_instructions(image, target)
         machine = open_machine(image, emulator)

@@ -19,7 +19,22 @@ NUMBERS = [
     100, 127, 128, 255, 256, 1000, 4095, 4096, 4097, 65535, 65536, 2**20, 2**24, 2**26, 2**31 - 1, 2**31, 2**32,
     2**62, 2**63 - 1,
 ]  # fmt: skip
-REALS = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-30, 1e30, 3.5e38, -3.5e38, 1e300, float("nan"), float("inf"), -1e-9]
+REALS = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    1e-45,
+    1e-30,
+    1e30,
+    3.5e38,
+    -3.5e38,
+    1e300,
+    float("nan"),
+    float("inf"),
+    -1e-9,
+]
 
 
 def changed(mutator: Mutator, data: bytes, most: int, seed: int, plain: Bytes) -> bytes:
@@ -82,14 +97,14 @@ def tree(root: Any, rng: random.Random) -> Any:
         return root
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         node, key = rng.choice(places)
-        if isinstance(node, list) and key >= len(node) or isinstance(node, dict) and key not in node:
+        if (isinstance(node, list) and key >= len(node)) or (isinstance(node, dict) and key not in node):
             continue
         what = rng.random()
         if what < 0.45:
             node[key] = value(node[key], rng)
         elif what < 0.6:
             other, k = rng.choice(places)
-            if isinstance(other, list) and k >= len(other) or isinstance(other, dict) and k not in other:
+            if (isinstance(other, list) and k >= len(other)) or (isinstance(other, dict) and k not in other):
                 continue
             node[key] = json.loads(json.dumps(other[k]))
         elif what < 0.75:
@@ -112,7 +127,9 @@ def value(now: Any, rng: random.Random) -> Any:
     if isinstance(now, float):
         return rng.choice([*REALS, now * 2, -now, now + 1])
     if isinstance(now, str):
-        return rng.choice(["", now + "_", now[:-1], now.upper(), "same", "valid", "float32", "int8", "relu", "softmax"])
+        return rng.choice(
+            ["", now + "_", now[:-1], now.upper(), "same", "valid", "float32", "int8", "relu", "softmax"]
+        )
     if isinstance(now, list):
         return rng.choice([now * 2, now[1:], now[::-1], [*now, 1], [None] * len(now), now[0] if now else 1])
     return rng.choice([None, {}, [], [now], 1])
@@ -134,7 +151,9 @@ def words(data: bytes, rng: random.Random) -> bytes | None:
         elif pick < 0.5:
             number = now + rng.choice((-4, -3, -2, -1, 1, 2, 3, 4, 8))
         elif pick < 0.6 and size == 4:
-            number = struct.unpack("<I", struct.pack("<f", rng.choice([r for r in REALS if abs(r) < 3.4e38 or r != r])))[0]
+            number = struct.unpack(
+                "<I", struct.pack("<f", rng.choice([r for r in REALS if abs(r) < 3.4e38 or r != r]))
+            )[0]
         else:
             number = rng.choice(NUMBERS)
         new[at : at + size] = (number % (1 << 8 * size)).to_bytes(size, "little")
@@ -166,7 +185,11 @@ def _change_message(model: Any, rng: random.Random) -> None:
                 front += found if d.is_repeated else [found]
     m = rng.choice(messages)
     if rng.random() < 0.3:
-        nodes = [n for n in messages if n.DESCRIPTOR.name in ("NodeProto", "AttributeProto", "TensorProto", "Dimension")]
+        nodes = [
+            n
+            for n in messages
+            if n.DESCRIPTOR.name in ("NodeProto", "AttributeProto", "TensorProto", "Dimension")
+        ]
         m = rng.choice(nodes or [m])
     fields = m.ListFields()
     if not fields:
@@ -210,7 +233,9 @@ def scalar(now: Any, d: Any, rng: random.Random) -> Any:
     if isinstance(now, str):
         return rng.choice(["", now + "_", "SAME_UPPER", "linear", "nearest", "reflect"])
     if isinstance(now, float):
-        return rng.choice([*(r for r in REALS if abs(r) < 3.4e38 or r != r), now * 2 if abs(now) < 1e38 else 0.0, -now])
+        return rng.choice(
+            [*(r for r in REALS if abs(r) < 3.4e38 or r != r), now * 2 if abs(now) < 1e38 else 0.0, -now]
+        )
     wide = d.cpp_type in (d.CPPTYPE_INT64, d.CPPTYPE_UINT64)
     low, high = (-(2**63), 2**63 - 1) if wide else (-(2**31), 2**31 - 1)
     if d.cpp_type in (d.CPPTYPE_UINT32, d.CPPTYPE_UINT64):

@@ -55,14 +55,14 @@ def drawn(form: Form | None) -> dict[str, frozenset[str]]:
     for name, cls in REGISTRY.items():
         if cls.sample.__func__ is Op.sample.__func__:  # type: ignore[attr-defined]  # it never gives one
             continue
-        graphs = [_in_form(g, form, 0) for g in examples_of(name)]
+        graphs = [in_form(g, form, 0) for g in examples_of(name)]
         kernels = {k.name for g in graphs if g for site in g.sites() for k in usable(site, FEATURES)}
         if any(g is not None for g in graphs):
             found[name] = frozenset(kernels)
     return found
 
 
-def _in_form(graph: Graph, form: Form | None, seed: int, squeeze: float = 1.0) -> Graph | None:
+def in_form(graph: Graph, form: Form | None, seed: int, squeeze: float = 1.0) -> Graph | None:
     """The graph in integers alone; None where a part of it stays float."""
     if form is None:
         return graph
@@ -174,7 +174,7 @@ def random_model(seed: int, first: str | None = None) -> Graph | None:
     if not graph.nodes or form is None:
         return graph if graph.nodes else None
     squeeze = 0.5 if seed % 3 == 0 else 1.0
-    made = _in_form(graph, form, seed, squeeze)
+    made = in_form(graph, form, seed, squeeze)
     if made is None or seed % 8 != 1:
         return made or graph
     activations, weights = form

@@ -76,7 +76,8 @@ class Shadow:
     def __init__(self, graph: Graph, feed: Mapping[str, Array]) -> None:
         self._graph = graph
         self._producer = graph.producer()
-        self._values = {name: t.data for name, t in graph.tensors.items() if t.data is not None} | dict(feed)
+        self._values = {name: t.data for name, t in graph.tensors.items() if t.data is not None}
+        self._values |= {before: reset(graph.tensors[before]) for before, _ in graph.states} | dict(feed)
 
     def expect(self, site: Site) -> dict[str, Array]:
         """The results of a layer from the values it had."""
@@ -199,11 +200,15 @@ def _as_input(graph: Graph, name: str, x: Array) -> Array:
         x = x.reshape(len(x), *expected)
     if x.shape[1:] != expected:
         found = x.shape[1:]
-        first = len(found) == 3 and (*found[1:], found[0]) == expected
-        hint = "; channels come last: give x.transpose(0, 2, 3, 1)" if first else ""
+        first = len(found) > 1 and (*found[1:], found[0]) == expected
+        axes = ", ".join(map(str, (0, *range(2, len(found) + 1), 1)))
+        hint = f"; channels come last: give x.transpose({axes})" if first else ""
         raise UserError(
             f"samples have shape {found}, the model's input '{tensor.name}' expects {expected}{hint}"
         )
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            x = x.astype(np.float32)
     strange = ~np.isfinite(x) if x.dtype.kind == "f" else np.zeros(0, bool)
     if strange.any() and not (np.isnan(x[strange]).all() and understands_nan(graph, name)):
         raise UserError(f"the samples hold NaN or infinite values ({np.count_nonzero(strange)} of them)")

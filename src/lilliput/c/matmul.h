@@ -1,13 +1,14 @@
-/* The loops of matrix products: every element of every matrix of a batch, whichever operand is transposed or repeated. */
+/* The loops of matrix products: every element of every matrix of a batch, whichever operand is transposed or repeated. They
+   follow the result as it is stored, so that its rows may lie in any order, too. */
 #ifndef LILLIPUT_MATMUL_H
 #define LILLIPUT_MATMUL_H
 #include "base.h"
 
 typedef struct {
-  const int32_t *walk; /* [3][4]: extents of the batch, steps of a, steps of b; outermost first */
-  int32_t rows, columns, depth;
-  int32_t a_row, a_step;    /* between rows of a, and along the sum */
-  int32_t b_column, b_step; /* between columns of b, and along the sum */
+  const int32_t *walk; /* [3][4]: extents of the outer loops, steps of a, steps of b; outermost first */
+  int32_t rows, columns, depth;        /* the two inner loops, and the sum */
+  int32_t a_row, a_column, a_step;     /* what each of them steps over in a */
+  int32_t b_row, b_column, b_step;
 } products_t;
 
 /* *y from a row of a and a column of b; the types behind the pointers are the kernel's. */
@@ -25,10 +26,10 @@ LILLIPUT_INLINE void each_product(product_t *product, const void *params, const 
           const int32_t u = i * sa[0] + j * sa[1] + k * sa[2] + l * sa[3];
           const int32_t v = i * sb[0] + j * sb[1] + k * sb[2] + l * sb[3];
           for (int32_t row = 0; row < s->rows; row++) {
+            const unsigned char *a = (const unsigned char *)from_a + in * (u + row * s->a_row);
+            const unsigned char *b = (const unsigned char *)from_b + in * (v + row * s->b_row);
             for (int32_t column = 0; column < s->columns; column++, y += out) {
-              const unsigned char *a = (const unsigned char *)from_a + in * (u + row * s->a_row);
-              const unsigned char *b = (const unsigned char *)from_b + in * (v + column * s->b_column);
-              product(params, s, a, b, y);
+              product(params, s, a + in * column * s->a_column, b + in * column * s->b_column, y);
             }
           }
         }

@@ -119,7 +119,9 @@ def _successors(
     found: list[tuple[int, State]] = []
     if taken.call is not None:
         inside = function.address < taken.call < function.address + function.size
-        if inside and taken.call not in entries:  # ARMv6-M has no longer jump than BL; the link register is lost
+        if (
+            inside and taken.call not in entries
+        ):  # ARMv6-M has no longer jump than BL; the link register is lost
             return [(taken.call, replace(state, constants=()))]
         if taken.call not in entries:
             caller = image.describe(instruction.address)

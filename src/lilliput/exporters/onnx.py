@@ -65,7 +65,7 @@ class OnnxWriter:
         name = f"c{len(self.constants)}"
         self.constants[name] = np.ascontiguousarray(data)
         if quant is not None:
-            name = self._dequantized(name, str(data.dtype), quant, data.ndim)
+            name = self.dequantized(name, str(data.dtype), quant, data.ndim)
         if key:
             self.reals[key] = name
         return name
@@ -81,11 +81,13 @@ class OnnxWriter:
         return self.node("DequantizeLinear", [name, scale, zero], axis=axis)
 
     def bias(self, t: Tensor, x: Tensor, w: Tensor) -> str:
-        """An int32 bias with the scales that it has by definition."""
+        """An integer bias with the scales that it has by definition."""
         assert t.data is not None
-        if t.dtype != "int32":
+        if t.dtype not in ("int32", "int64"):
             return self.real(t)
         scales = (x.q.s * w.q.scale).astype(np.float32)
+        if t.dtype == "int64":  # beside int16 activations; DequantizeLinear takes no such integers
+            return self.constant((t.data * scales.astype(np.float64)).astype(np.float32))
         return self.constant(t.data, Quant(scales, np.zeros(len(scales), np.int32), 0))
 
     def node(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
@@ -111,7 +113,7 @@ class OnnxWriter:
             return
         scale, zero = self._parameters(t.quant, t.dtype)
         self.names[t.name] = self.node("QuantizeLinear", [value, scale, zero])
-        self.reals[t.name] = self._dequantized(self.names[t.name], t.dtype, t.quant, len(t.shape))
+        self.reals[t.name] = self.dequantized(self.names[t.name], t.dtype, t.quant, len(t.shape))
 
     def clamped(self, value: str, clamp: tuple[float, float]) -> str:
         if clamp == (0.0, float("inf")):
@@ -145,7 +147,8 @@ class OnnxWriter:
         zero = quant.zero_point[0] if single else quant.zero_point
         return self.constant(np.asarray(scale, np.float32)), self.constant(np.asarray(zero, dtype))
 
-    def _dequantized(self, name: str, dtype: str, quant: Quant, rank: int) -> str:
+    def dequantized(self, name: str, dtype: str, quant: Quant, rank: int) -> str:
+        """The real values of a tensor of the file."""
         scale, zero = self._parameters(quant, dtype)
         axis = {} if quant.axis is None or len(quant.scale) == 1 else {"axis": dim(quant.axis, rank)}
         return self.node("DequantizeLinear", [name, scale, zero], **axis)
@@ -170,7 +173,7 @@ def export_onnx(graph: Graph) -> bytes:
         inputs.append(_port(t, w.names[name]))
         w.reals[name] = w.names[name]
         if t.quant is not None:
-            w.reals[name] = w._dequantized(w.names[name], t.dtype, t.quant, len(t.shape))
+            w.reals[name] = w.dequantized(w.names[name], t.dtype, t.quant, len(t.shape))
     for site in graph.sites():
         w.where = f"layer '{site.name}' ({site.op.name})"
         writer = onnx_writers().get(type(site.op))
@@ -187,7 +190,7 @@ def export_onnx(graph: Graph) -> bytes:
     made = helper.make_graph(w.nodes, "lilliput", inputs, outputs, constants)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     model.producer_name, model.producer_version = "Lilliput", __version__
-    onnx.checker.check_model(model)
+    onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 

@@ -38,7 +38,9 @@ class TfliteWriter:
             if t.dtype not in FILE_TYPES:
                 raise UserError(f"{self.where}: TensorFlow Lite has no tensors of type {t.dtype} here")
             if t.dtype in ("int8", "int16") and t.quant is None:
-                raise self.refuse(f"'{t.name}' is {t.dtype} without a scale, integers that stand for themselves")
+                raise self.refuse(
+                    f"'{t.name}' is {t.dtype} without a scale, integers that stand for themselves"
+                )
             self.index[t.name] = len(self.tensors)
             self.tensors.append(FileTensor(t.name, t.shape, t.dtype, t.quant, t.data))
         return self.index[t.name]

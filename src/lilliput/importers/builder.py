@@ -13,8 +13,8 @@ from lilliput.op import Op, Site
 from lilliput.ops.shape import Reshape, Transpose
 
 NHWC = (0, 2, 3, 1)
-LARGEST = 1e30
-"""What stands for infinity and for larger constants beside computed values: a few of them can still be added up."""
+LARGEST = 1e38
+"""What stands for infinity among constants: C has no literal of it, and three of these can still be added up."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Builder:
         return (
             None if found is None else np.transpose(found, [value.order.index(d) for d in range(found.ndim)])
         )
+
+    def afford(self, elements: int) -> None:
+        """Called before constants are made that a file only describes: importers of files bound them."""
 
     def constant(self, data: Array, order: tuple[int, ...] | None = None) -> Value:
         """A new constant, stored as it is given."""
@@ -94,11 +97,12 @@ class Builder:
         return tuple(Value(n, o) for n, o in zip(names, orders, strict=True))
 
     def _without_infinity(self, v: Value) -> Value:
-        """A constant whose infinities, which hide positions from a softmax, are finite. Weights keep theirs: refused."""
+        """A constant whose infinities, which hide positions from a softmax, are finite; of weights they are refused."""
         t = self.tensor(v)
-        if t.data is None or t.dtype != "float32" or not (np.abs(t.data) > LARGEST).any():
+        if t.data is None or t.dtype != "float32" or not np.isinf(t.data).any():
             return v
-        return self.constant(np.clip(t.data, -LARGEST, LARGEST).astype(np.float32), v.order)
+        finite = np.where(np.isinf(t.data), np.copysign(np.float32(LARGEST), t.data), t.data)
+        return self.constant(finite.astype(np.float32), v.order)
 
     @staticmethod
     def _order(ins: Sequence[Value], shape: Shape, order: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -103,7 +103,7 @@ def load_onnx(
     given = {**model.constants, **(constants or {})}
     b.admit(sum(data.size for data in given.values()) + sum(map(_numbers_in, model.nodes)))
     for name, data in given.items():
-        b.values[name] = replace(_constant(b, name, data))
+        b.values[name] = _constant(b, name, data)
     inputs = tuple(
         _input(b, v, model, (shapes or {}).get(v.name)) for v in model.inputs if v.name not in given
     )

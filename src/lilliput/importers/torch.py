@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -78,7 +79,10 @@ def load_torch(module: torch.nn.Module, example: Examples) -> Graph:
     examples = tuple(torch.as_tensor(x) for x in (example if isinstance(example, tuple) else (example,)))
     modes = [(m, m.training) for m in module.modules()]
     try:
-        program = torch.export.export(module.eval(), examples)
+        with warnings.catch_warnings():
+            # torch's own recurrent layers renew a list of their weights whenever they run.
+            warnings.filterwarnings("ignore", r"The tensor attributes? .*_flat_weights", UserWarning)
+            program = torch.export.export(module.eval(), examples)
     except Exception as error:  # torch.export raises many types; all mean the same to the user
         raise UserError(f"torch.export cannot trace the module: {error}") from error
     finally:
@@ -103,7 +107,7 @@ def _convert(program: torch.export.ExportedProgram) -> Graph:
         elif node.op == "call_function":
             b.where = _module_path(node)
             b.values[node] = _call(b, node)
-    outputs = tuple(_output(b, arg) for arg in _flat(fx.output_node().args[0]))
+    outputs = tuple(_output(b, arg, inputs) for arg in _flat(fx.output_node().args[0]))
     orders = {
         v.name: list(v.order)
         for v in (*inputs, *outputs)
@@ -189,12 +193,14 @@ def _reaches_planes(source: FxNode) -> bool:
     return False
 
 
-def _output(b: TorchBuilder, argument: Any) -> Value:
+def _output(b: TorchBuilder, argument: Any, inputs: list[Value]) -> Value:
     """An output is stored as an input is: planes channels-last, everything else in torch's order."""
     value = b.value(argument)
-    rank = len(value.order)
-    last = (0, *range(2, rank), 1)
-    return b.reorder(value, last) if rank == 4 or (rank > 2 and value.order == last) else b.logical(value)
+    if len(value.order) == 4:
+        return b.channels_last(value)
+    last = (0, *range(2, len(value.order)), 1)
+    kept = value.order == last and any(v.order == last for v in inputs)
+    return value if kept else b.logical(value)
 
 
 def _aten(node: FxNode) -> str | None:

@@ -15,7 +15,12 @@ def chain(first: Graph, second: Graph) -> Graph:
     Names of `first` get a suffix where `second` has them too.
     """
     source, target = first.tensors[first.outputs[0]], second.tensors[second.inputs[0]]
-    if len(second.inputs) != 1 or source.size != target.size or source.dtype != target.dtype:
+    if first.states or second.states:
+        raise UserError("a model that keeps states between runs cannot be joined with another")
+    alike = source.dtype == target.dtype and (
+        target.quant is None if source.quant is None else source.quant.same(target.quant)
+    )
+    if len(second.inputs) != 1 or source.size != target.size or not alike:
         raise UserError(f"the model takes {target}, and what comes before it gives {source}")
     taken = set(second.tensors)
     names = {name: _free(name, taken) for name in first.tensors}
@@ -26,7 +31,7 @@ def chain(first: Graph, second: Graph) -> Graph:
     tensors = {names[name]: replace(t, name=names[name]) for name, t in first.tensors.items()}
     nodes = [replace(n, inputs=renamed(n.inputs), outputs=renamed(n.outputs)) for n in first.nodes]
     nodes.append(Node(Reshape(target.shape), (names[source.name],), (target.name,), "samples"))
-    whole = replace(second, inputs=renamed(first.inputs), states=())
+    whole = replace(second, inputs=renamed(first.inputs))
     return verify(whole.with_nodes([*nodes, *second.nodes], tensors))
 
 

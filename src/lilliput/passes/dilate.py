@@ -41,16 +41,16 @@ def _once(graph: Graph) -> Graph | None:
 
 def _folded(graph: Graph, node: Node, site: Site) -> Graph | None:
     before, after = _movers_before(graph, site), _movers_after(graph, site)
-    if not before or not after:
+    if not before or not after or all(m.op.view for m in before):  # a view alone picks no pixels
         return None
     x, y = before[0].x, after[-1].y
+    taken = _moved(before, np.arange(x.size).reshape(x.shape))
     for block in _blocks(site.x.shape[0]):
         plane, result = _whole(site.x.shape, block), _whole(site.y.shape, block)
-        taken = _moved(before, np.arange(x.size).reshape(x.shape))
+        if not np.array_equal(taken, _pictures(np.arange(x.size).reshape(plane), block)):
+            continue
         put = _moved(after, _pictures(np.arange(y.size).reshape(result), block))
-        if np.array_equal(taken, _pictures(np.arange(x.size).reshape(plane), block)) and np.array_equal(
-            put.reshape(-1), np.arange(y.size)
-        ):
+        if np.array_equal(put.reshape(-1), np.arange(y.size)):
             return _replaced(graph, node, (x, plane), (y, result), block)
     return None
 

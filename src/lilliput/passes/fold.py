@@ -149,7 +149,7 @@ def fold_affine_forward(graph: Graph) -> Graph:
             if affine is None or not path:
                 continue
             reader = graph.site(path[-1])
-            constants = _absorbed(reader, *affine, channels=site.x.shape[-1])
+            constants = absorbed(reader, *affine, channels=site.x.shape[-1])
             if constants is None:
                 continue
             tensors, inputs = _with_constants(reader, path[-1], *constants)
@@ -177,7 +177,7 @@ def _path_to_reader(graph: Graph, node: Node) -> list[Node]:
     return path[1:]
 
 
-def _absorbed(site: Site, scale: Array, offset: Array, channels: int) -> tuple[Array, Array] | None:
+def absorbed(site: Site, scale: Array, offset: Array, channels: int) -> tuple[Array, Array] | None:
     """Weights and bias that give of x what the present ones give of x * scale + offset; None where none do.
 
     Operators that fold affines are linear, and the last axis of their weights counts the input channels of

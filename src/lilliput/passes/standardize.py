@@ -11,7 +11,7 @@ from lilliput.errors import UserError
 from lilliput.graph import Array, Graph, Node, Tensor, verify
 from lilliput.op import Op, Site
 from lilliput.ops.features import Scaler
-from lilliput.passes.fold import _absorbed
+from lilliput.passes.fold import absorbed
 
 
 @runtime_checkable
@@ -63,7 +63,7 @@ def standardize(graph: Graph, samples: Array) -> Graph:
 def _constants(op: Op, site: Site, scale: Array, offset: Array) -> dict[int, Array] | None:
     if isinstance(op, TakesFeatures):
         return op.with_features(site, scale, offset)
-    found = _absorbed(site, scale, offset, channels=len(scale))
+    found = absorbed(site, scale, offset, channels=len(scale))
     if found is None or op.bias is None:
         return None
     ((weights, _),) = op.weights.items()

@@ -9,9 +9,7 @@ from lilliput.op import usable
 from lilliput.ops.requantize import Dequantize, Quantize
 
 
-def with_float_parts(
-    real: Graph, integer: Graph, floats: frozenset[tuple[str, ...]] = frozenset()
-) -> Graph:
+def with_float_parts(real: Graph, integer: Graph, floats: frozenset[tuple[str, ...]] = frozenset()) -> Graph:
     """`integer` with the nodes that no kernel computes in integers taken from `real`, node by node the same graph.
 
     `floats` are the outputs of more nodes that are to stay float.
@@ -52,9 +50,7 @@ def with_float_parts(
     return integer.with_nodes(nodes, tensors)
 
 
-def _stay_float(
-    real: Graph, integer: Graph, more: frozenset[tuple[str, ...]]
-) -> frozenset[tuple[str, ...]]:
+def _stay_float(real: Graph, integer: Graph, more: frozenset[tuple[str, ...]]) -> frozenset[tuple[str, ...]]:
     """Outputs of the nodes that stay float: no integer kernel, or they only pass on what such nodes exchange."""
     floats = set(more) | {
         node.outputs

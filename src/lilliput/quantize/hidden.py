@@ -1,4 +1,4 @@
-"""Values that hide positions from a softmax, minus infinity or -10000, must not take the 256 steps from what they leave.
+"""Values that hide positions from a softmax, such as minus infinity, must not take the 256 steps from the others.
 
 Who reads only what is near the greatest value of a row says so (`Op.reach`); what lies further down saturates. From
 there bounds go back through the graph (`Op.operand_limits`): to a mask that is added, chosen, moved or given.

@@ -109,7 +109,7 @@ def columns(b: SklearnBuilder, model: Any, x: str) -> Sequence[str]:
     for _, transformer, given in model.transformers_:
         if isinstance(transformer, str) and transformer == "drop":
             continue
-        taken = _numbers(b, given, names)
+        taken = _numbers(b, x, given, names)
         if not taken:
             continue
         part = chosen(b, x, taken)
@@ -123,8 +123,9 @@ def columns(b: SklearnBuilder, model: Any, x: str) -> Sequence[str]:
     return (parts[0] if len(parts) == 1 else b.add(Concat(1), *parts),)
 
 
-def _numbers(b: SklearnBuilder, given: Any, names: list[str]) -> list[int]:
-    features = len(names) or b.features(b.x)
+def _numbers(b: SklearnBuilder, x: str, given: Any, names: list[str]) -> list[int]:
+    """The columns of x that are meant: numbers, negative ones from the end, a slice, a mask, or names."""
+    features = b.features(x)
     if isinstance(given, slice):
         return list(range(features))[given]
     values = np.atleast_1d(np.asarray(given))

@@ -87,12 +87,13 @@ def attend(
     masked, seen = capped, _seen(b, masks)
     for mask in masks if seen is None or show_masked else ():
         masked = both(b, Add(), masked, mask)
+    last = len(masked.order) - 1
+    rows = b.reorder(masked, (*(d for d in masked.order if d != last), last))
     if seen is None:
-        last = len(masked.order) - 1
-        rows = b.reorder(masked, (*(d for d in masked.order if d != last), last))
         shares = b.add(Softmax(), [rows])
     else:
-        shares = b.add(MaskedSoftmax(), [b.logical(capped), b.constant(seen)])
+        every = seen.reshape((1,) * (last + 1 - seen.ndim) + seen.shape)
+        shares = b.add(MaskedSoftmax(), [rows, b.constant(np.transpose(every, rows.order))])
     return Attended(_grouped(b, shares, v), scores, capped, masked, shares)
 
 

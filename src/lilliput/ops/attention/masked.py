@@ -22,17 +22,19 @@ def _is_f32(site: Site) -> bool:
 
 
 def _params(site: Site) -> Params:
-    mask, n = site.ins[1].data, site.x.shape[-1]
+    mask, *lead, n = site.ins[1].data, *site.x.shape
     assert mask is not None
-    rows = mask
-    while rows.ndim > 2 and rows.shape[0] == 1:  # the same for all of an outer axis
-        rows = rows[0]
-    spread = np.broadcast_to(rows, (*site.x.shape[-rows.ndim : -1], n)) if rows.ndim > 1 else rows
+    mask = mask.reshape((1,) * (len(lead) + 1 - mask.ndim) + mask.shape)
+    own = [axis for axis in range(len(lead)) if mask.shape[axis] != 1]
+    first, last = (own[0], own[-1] + 1) if own else (0, 0)
+    # Outside of these axes it is the same for all: it comes again and again, and each of its rows serves several.
+    spread = np.broadcast_to(mask.reshape(*mask.shape[first:last], n), (*lead[first:last], n))
     return {
         "mask": np.ascontiguousarray(spread).astype(np.uint8),
         "rows": site.x.size // n,
         "n": n,
-        "period": math.prod(spread.shape[:-1]),
+        "period": math.prod(lead[first:last]),
+        "each": math.prod(lead[last:]),
     }
 
 
@@ -95,3 +97,5 @@ class MaskedSoftmax(Op):
         wide = np.array([[True, False, True]])
         yield Example(cls(), ((1, 4, 3), wide), why="one for all rows", integer=False)
         yield Example(cls(), ((1, 2), np.array([True, True])), why="everything", integer=False)
+        steps = np.tril(np.ones((3, 3), bool))[None, :, None]
+        yield Example(cls(), ((1, 3, 4, 3), steps), why="heads between the steps", integer=False)

@@ -5,6 +5,7 @@
 typedef struct {
   const uint8_t *mask; /* [period][n] */
   int32_t rows, n, period;
+  int32_t each; /* rows of x, one after the other, that a row of the mask is for */
 } masked_softmax_f32_t;
 
 LILLIPUT_INLINE void masked_softmax_f32_row(const uint8_t *mask, const float *x, float *y, int32_t n) {
@@ -22,6 +23,6 @@ LILLIPUT_INLINE void masked_softmax_f32_row(const uint8_t *mask, const float *x,
 
 static void masked_softmax_f32(const masked_softmax_f32_t *p, const float *x, float *y) {
   for (int32_t r = 0; r < p->rows; r++, x += p->n, y += p->n) {
-    masked_softmax_f32_row(p->mask + r % p->period * p->n, x, y, p->n);
+    masked_softmax_f32_row(p->mask + r / p->each % p->period * p->n, x, y, p->n);
   }
 }

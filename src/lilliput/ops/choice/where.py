@@ -12,7 +12,7 @@ import numpy as np
 from lilliput.emit.literals import C_TYPES
 from lilliput.errors import UserError
 from lilliput.graph import Array, Shape, Tensor
-from lilliput.op import Example, Kernel, Op, Params, Site, register
+from lilliput.op import Example, Kernel, Nan, Op, Params, Site, register
 from lilliput.ops.binary.common import steps_along
 
 TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
@@ -60,6 +60,10 @@ class Where(Op):
     plain_integers: ClassVar[bool] = True
     same_quant_inputs: ClassVar[bool] = True
     kernels = tuple(_kernel(dtype) for dtype in TYPES)
+
+    def nan(self) -> Nan:
+        """The condition decides who sees it."""
+        return "understood"
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         shapes = tuple(t.shape for t in ins)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
-from lilliput.op import Example, Kernel, Op, Params, Site, register
+from lilliput.op import Example, Kernel, Nan, Op, Params, Site, register
 
 HERE = Path(__file__).parent
 
@@ -41,6 +41,9 @@ class Scaler(Op):
     operands: ClassVar[int | None] = 3
     float_constants: ClassVar[tuple[int, ...]] = (1, 2)
     kernels = (Kernel(HERE / "scaler_f32.c", _is_float, _params, in_place=_in_place),)
+
+    def nan(self) -> Nan:
+        return "passed on"
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         return (ins[0].shape,)

@@ -91,7 +91,7 @@ class WriteSlice(Op):
             return None
         axis = int(rng.integers(1, len(shape)))
         part = (*shape[:axis], int(rng.integers(1, shape[axis] + 1)), *shape[axis + 1 :])
-        starts = rng.integers(-3, shape[axis] + 3, 1, dtype=np.int32)
+        starts = rng.integers(-3, shape[axis] + 3, shape[0], dtype=np.int32)
         return Example(cls(axis, bool(rng.integers(2))), (shape, part, starts))
 
     @classmethod

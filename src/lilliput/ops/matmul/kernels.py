@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 WALK = 4
-"""Nested loops over a batch of matrices."""
+"""Nested loops outside those over rows and columns."""
 
 
 def _types(dtype: str) -> Callable[[Site], bool]:
@@ -28,43 +27,61 @@ def _types(dtype: str) -> Callable[[Site], bool]:
     return when
 
 
-def _steps(shape: Shape, batch: Shape) -> list[int]:
-    """How far apart an operand's matrices lie along each axis of the batch, in elements; 0 where one is repeated."""
-    own = (1,) * (len(batch) - len(shape) + 2) + shape[:-2]
-    steps, step = [], math.prod(shape[-2:])
-    for extent in reversed(own):
-        steps.append(0 if extent == 1 else step)
+def _steps(shape: Shape, order: tuple[int, ...], rank: int) -> list[int]:
+    """How many elements neighbours along each of `rank` dimensions lie apart in an operand; 0 where it is repeated."""
+    steps, step = [0] * rank, 1
+    for extent, dim in zip(reversed(shape), reversed(order), strict=True):
+        steps[dim + rank - len(shape)] = 0 if extent == 1 else step
         step *= extent
-    return steps[::-1]
+    return steps
+
+
+def _operand_steps(site: Site) -> tuple[list[int], list[int]]:
+    """Steps of a and b along batch, row and column of each."""
+    op = cast("MatMul", site.op)
+    rank = len(site.y.shape)
+    found = []
+    for t, order, adj in zip(site.ins, (op.order_a, op.order_b), (op.adj_a, op.adj_b), strict=True):
+        steps = _steps(t.shape, order or tuple(range(len(t.shape))), rank)
+        found.append([*steps[:-2], steps[-1], steps[-2]] if adj else steps)
+    return found[0], found[1]
 
 
 def loops(site: Site) -> list[tuple[int, int, int]]:
-    """(extent, step of a, step of b) of the batch, outermost first; axes that can be walked as one are one."""
-    batch = site.y.shape[:-2]
+    """(extent, step of a, step of b) of the result as it is stored, outermost first; at least two.
+
+    Axes that can be walked as one are one.
+    """
+    op = cast("MatMul", site.op)
+    rank = len(site.y.shape)
+    a, b = _operand_steps(site)
+    a, b = [*a[:-1], 0], [*b[:-2], 0, b[-1]]  # columns of a and rows of b are what is summed
     found: list[tuple[int, int, int]] = []
-    for extent, a, b in zip(batch, *(_steps(t.shape, batch) for t in site.ins), strict=True):
+    for extent, dim in zip(site.y.shape, op.order or tuple(range(rank)), strict=True):
         if extent == 1:
             continue
-        if found and found[-1][1:] == (a * extent, b * extent):
-            found[-1] = (found[-1][0] * extent, a, b)
+        if found and found[-1][1:] == (a[dim] * extent, b[dim] * extent):
+            found[-1] = (found[-1][0] * extent, a[dim], b[dim])
         else:
-            found.append((extent, a, b))
-    return found
+            found.append((extent, a[dim], b[dim]))
+    return [(1, 0, 0)] * (2 - len(found)) + found
 
 
 def _shape(site: Site) -> Params:
     op = cast("MatMul", site.op)
-    a, b = (t.shape[-1] for t in site.ins)
-    found = loops(site)
+    a, b = _operand_steps(site)
+    *outer, rows, columns = loops(site)
     return {
-        "walk": np.array([(1, 0, 0)] * (WALK - len(found)) + found, np.int32).T.copy(),
-        "rows": site.y.shape[-2],
-        "columns": site.y.shape[-1],
+        "walk": np.array([(1, 0, 0)] * (WALK - len(outer)) + outer, np.int32).T.copy(),
+        "rows": rows[0],
+        "columns": columns[0],
         "depth": op.depth(site.ins),
-        "a_row": 1 if op.adj_a else a,
-        "a_step": a if op.adj_a else 1,
-        "b_column": b if op.adj_b else 1,
-        "b_step": 1 if op.adj_b else b,
+        "a_row": rows[1],
+        "a_column": columns[1],
+        "a_step": a[-1],
+        "b_row": rows[2],
+        "b_column": columns[2],
+        "b_step": b[-2],
     }
 
 

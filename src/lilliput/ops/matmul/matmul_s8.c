@@ -4,7 +4,7 @@
 
 typedef struct {
   const int32_t *walk; /* [3][4] */
-  int32_t rows, columns, depth, a_row, a_step, b_column, b_step;
+  int32_t rows, columns, depth, a_row, a_column, a_step, b_row, b_column, b_step;
   int32_t a_zp, b_zp, out_zp, mult, shift;
 } matmul_s8_t;
 
@@ -20,6 +20,7 @@ LILLIPUT_INLINE void matmul_s8_product(const void *params, const products_t *s, 
 }
 
 static void matmul_s8(const matmul_s8_t *p, const int8_t *a, const int8_t *b, int8_t *y) {
-  const products_t s = {p->walk, p->rows, p->columns, p->depth, p->a_row, p->a_step, p->b_column, p->b_step};
+  const products_t s = {p->walk,     p->rows,   p->columns, p->depth,    p->a_row,
+                        p->a_column, p->a_step, p->b_row,   p->b_column, p->b_step};
   each_product(matmul_s8_product, p, &s, (int32_t)sizeof *a, (int32_t)sizeof *y, a, b, y);
 }

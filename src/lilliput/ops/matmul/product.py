@@ -24,10 +24,14 @@ def multiplied(b: Builder, x: Value, y: Value) -> Value:
         return linear(b, x, y, None)
     x = reshaped(b, x, (1, *b.shape(x))) if ranks[0] == 1 else x
     y = reshaped(b, y, (*b.shape(y), 1)) if ranks[1] == 1 else y
-    x, adj_x = _matrices(b, x)
-    y, adj_y = _matrices(b, y)
+    x, adj_x, order_x = _matrices(b, x)
+    y, adj_y, order_y = _matrices(b, y)
     rank = max(len(x.order), len(y.order))
-    z = b.add(MatMul(adj_x, adj_y), [x, y], tuple(range(rank)))
+    usual = tuple(range(rank))
+    # Rows and batch stay in the order of the first factor, the columns lie innermost.
+    order = (*(d for d in order_x if d != rank - 1), rank - 1) if len(order_x) == rank else usual
+    op = MatMul(adj_x, adj_y, order_x, order_y, () if order == usual else order)
+    z = b.add(op, [x, y], order)
     *batch, rows, columns = b.shape(z)
     shape = (*batch, *((rows,) if ranks[0] > 1 else ()), *((columns,) if ranks[1] > 1 else ()))
     return reshaped(b, z, shape) if 1 in ranks else z
@@ -60,11 +64,11 @@ def reshaped(b: Builder, x: Value, shape: Shape) -> Value:
     return b.add(Reshape(shape), [x], tuple(range(len(shape))))
 
 
-def _matrices(b: Builder, x: Value) -> tuple[Value, bool]:
-    """Stored matrix by matrix, and whether each lies transposed."""
-    rank = len(x.order)
+def _matrices(b: Builder, x: Value) -> tuple[Value, bool, tuple[int, ...]]:
+    """A factor, whether each matrix of it lies transposed, and the order of its axes where they lie otherwise."""
+    usual = tuple(range(len(x.order)))
     if b.tensor(x).constant:
-        return b.logical(x), False
-    if x.order == (*range(rank - 2), rank - 1, rank - 2):
-        return replace(x, order=tuple(range(rank))), True
-    return b.logical(x), False
+        return b.logical(x), False, ()
+    if x.order in (usual, (*usual[:-2], usual[-1], usual[-2])):
+        return replace(x, order=usual), x.order != usual, ()
+    return x, False, x.order

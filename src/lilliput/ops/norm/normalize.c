@@ -1,7 +1,9 @@
 /* int8 or int16 (x - mean) / sqrt(variance + epsilon) * gamma + beta within each group of the last axis; without the mean where
    `centred` is 0. x is [outer][rows][groups][width]; a group's values are those of all its rows, n of them, at most 2^16 (int16: 2^12).
-   Exact sums, of squares in S; one integer square root and one division per group. May run in place. */
-#include "base.h"
+   Exact sums, of squares in S; one integer square root and one division per group; the rest by F. May run in place. */
+#include "inverse_root.h"
+#include "loops.h"
+#include "normal_value.h"
 
 typedef struct {
   const int32_t *gamma; /* [groups][width]: gamma / output scale, times 2^(shift - 22) */
@@ -20,16 +22,7 @@ LILLIPUT_INLINE int32_t KERNEL_inverse(uint64_t w, int32_t *k) {
       *k += step;
     }
   }
-  uint64_t rest = w, root = 0; /* digit by digit: root is the largest integer whose square is at most w */
-  for (uint64_t bit = (uint64_t)1 << 60; bit != 0; bit >>= 2) {
-    const uint64_t next = root + bit;
-    root >>= 1;
-    if (rest >= next) {
-      rest -= next;
-      root += bit;
-    }
-  }
-  const uint64_t inverse = ((uint64_t)1 << 61) / root;
+  const uint32_t inverse = inverse_u32(root_u64(w << 2) & ~(uint32_t)1); /* the root's last bit stands for a half */
   return inverse > INT32_MAX ? INT32_MAX : (int32_t)inverse;
 }
 
@@ -49,16 +42,14 @@ static void KERNEL(const KERNEL_t *p, const T *x, T *y) {
       }
       if (!p->centred) sum = 0;
       const int64_t spread = p->n * (int64_t)squares - (int64_t)sum * sum; /* n^2 variance */
-      const int64_t inverse = KERNEL_inverse((uint64_t)(spread + p->epsilon), &k);
-      const int32_t down = 39 - k;
+      const int32_t minus = -KERNEL_inverse((uint64_t)(spread + p->epsilon), &k);
       const int32_t *gamma = p->gamma + g * p->width;
       const int64_t *beta = p->beta + g * p->width;
       T *z = y + g * p->width;
       for (int32_t r = 0; r < p->rows; r++) {
-        for (int32_t i = 0; i < p->width; i++) {
-          const int32_t d = p->n * (v[r * step + i] - p->in_zp) - sum;
-          const int32_t t = (int32_t)((d * inverse + ((int64_t)1 << (down - 1))) >> down); /* normal value, 2^-22 */
-          const int64_t scaled = ((int64_t)t * gamma[i] + beta[i]) >> p->shift;
+        LILLIPUT_ROLLED for (int32_t i = 0; i < p->width; i++) {
+          const int32_t d = sum - p->n * (v[r * step + i] - p->in_zp);
+          const R scaled = F_value(d, minus, 39 - k, gamma[i], beta[i], p->shift);
           z[r * step + i] = (T)(scaled < p->lo ? p->lo : scaled > p->hi ? p->hi : scaled);
         }
       }

@@ -15,6 +15,8 @@ from lilliput.ops.norm import fixed_point
 from lilliput.ops.norm.fixed_point import FixedNorm
 
 HERE = Path(__file__).parent
+MAX_HIGH = 1 << 12
+"""How many values may be normalized together by high words alone."""
 
 
 def _op(site: Site) -> Normalize:
@@ -27,11 +29,15 @@ def _known(site: Site, dtype: str) -> bool:
     return constants and site.x.dtype == site.y.dtype == dtype and not site.x.constant
 
 
-def _integer(dtype: str) -> Callable[[Site], bool]:
+def _integer(dtype: str, high: bool) -> Callable[[Site], bool]:
+    """With `high` where the high words of products are enough, which c/normal_value.h proves."""
+
     def when(site: Site) -> bool:
         quantized = site.x.quant is not None and site.y.quant is not None
-        few = _op(site).count(site.x.shape) <= fixed_point.MAX_COUNT[dtype]
-        return quantized and few and _known(site, dtype)
+        count = _op(site).count(site.x.shape)
+        if not (quantized and count <= fixed_point.MAX_COUNT[dtype] and _known(site, dtype)):
+            return False
+        return not high or (count <= MAX_HIGH and _op(site).constants(site).shift >= 32)
 
     return when
 
@@ -63,9 +69,15 @@ def _in_place(site: Site) -> tuple[int, ...]:
     return (0,)
 
 
-def _kernel(dtype: str, squares: str) -> Kernel:
-    tokens = {"T": f"{dtype}_t", "S": squares}
-    return Kernel(HERE / "normalize.c", _integer(dtype), _params_integer, in_place=_in_place, tokens=tokens)
+def _kernels(dtype: str, squares: str) -> tuple[Kernel, ...]:
+    """The one that needs only high words of products, and the one for all constants."""
+
+    def kernel(form: str, result: str) -> Kernel:
+        tokens = {"T": f"{dtype}_t", "S": squares, "F": form, "R": result}
+        when = _integer(dtype, form == "high")
+        return Kernel(HERE / "normalize.c", when, _params_integer, in_place=_in_place, tokens=tokens)
+
+    return kernel("high", "int32_t"), kernel("any", "int64_t")
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,8 @@ class Normalize(Op):
     operands: ClassVar[int | None] = 3
     float_constants: ClassVar[tuple[int, ...]] = (1, 2)
     kernels = (
-        _kernel("int8", "uint32_t"),
-        _kernel("int16", "uint64_t"),
+        *_kernels("int8", "uint32_t"),
+        *_kernels("int16", "uint64_t"),
         Kernel(HERE / "normalize_f32.c", _is_f32, _params_f32, in_place=_in_place),
     )
 

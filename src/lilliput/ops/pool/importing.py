@@ -15,6 +15,7 @@ from lilliput.op import Op
 from lilliput.ops.binary import Mul
 from lilliput.ops.conv.axes import NOTHING, Axis, as_plane, as_stored, pairs
 from lilliput.ops.conv.depthwise import DepthwiseConv2d
+from lilliput.ops.pool.covered import covered
 from lilliput.ops.pool.pool2d import AvgPool2d, MaxPool2d
 from lilliput.ops.shape import Pad
 
@@ -43,6 +44,8 @@ def pooled(b: Builder, x: Value, window: list[Axis], make: Make) -> Value:
     *lead, width, channels = b.tensor(x).shape
     height = 1 if len(lead) == 1 else lead.pop()
     plane = as_plane(b, x, (math.prod(lead), height, width, channels))
+    if make is total:
+        b.afford(math.prod(a.kernel for a in window) * channels)
     op, constants = make([NOTHING, *window][-2:], channels)
     y = b.add(op, [plane, *map(b.constant, constants)], plane.order)
     oh, ow = b.tensor(y).shape[1:3]
@@ -89,6 +92,4 @@ def averaged(b: Builder, x: Value, window: list[Axis], to: list[Axis], *, paddin
 
 def _counts(size: int, a: Axis) -> Array:
     """How many elements of an axis each window covers."""
-    starts = np.arange(0, size + sum(a.pad) - a.span + 1, a.stride) - a.pad[0]
-    taps = starts[:, None] + np.arange(a.kernel) * a.dilation
-    return np.asarray(((taps >= 0) & (taps < size)).sum(1))
+    return covered(size, a.kernel, a.stride, a.dilation, a.pad)

@@ -14,6 +14,7 @@ from lilliput.op import Example, Kernel, Op, Params, Site, register
 from lilliput.ops.conv import common
 from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.pool import kernels
+from lilliput.ops.pool.covered import covered_pixels
 
 
 def _params(site: Site) -> Params:
@@ -77,8 +78,7 @@ class MaxIndex2d(Op):
     def check(self, site: Site) -> str | None:
         if len(site.x.shape) != 4:
             return f"the input has shape {site.x.shape}, expected (batch, height, width, channels)"
-        inside = np.ones((1, *site.x.shape[1:3], 1), np.int64)
-        if not common.windows(inside, self, self.window, 0).any((3, 4)).all():
+        if not covered_pixels(self, self.window, site.x.shape).all():
             return f"a window of {self.window} with padding {self.padding} lies entirely in the padding"
         return None
 

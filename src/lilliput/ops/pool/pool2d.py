@@ -14,6 +14,7 @@ from lilliput.op import Example, Limits, Op, QuantRule, Site, register
 from lilliput.ops.conv import common
 from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.pool import kernels
+from lilliput.ops.pool.covered import covered_pixels
 
 MAX_PIXELS = 65535
 """The int16 sum of as many stays inside int32."""
@@ -60,8 +61,7 @@ class Pool2d(Op):
 
     def counts(self, shape: Shape) -> Array:
         """How many pixels of an NHWC input each window covers: [OH, OW]."""
-        inside = np.ones((1, *shape[1:3], 1), np.int64)
-        return np.asarray(common.windows(inside, self, self.window, 0)[0, ..., 0].sum((2, 3)))
+        return covered_pixels(self, self.window, shape)
 
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 OF_ONNX = {2: "uint8", 3: "int8", 5: "int16", 6: "int32"}
 """onnx.TensorProto.DataType."""
+FOUR_BITS = {21: "uint4", 22: "int4"}
+"""Computed as integers of eight bits, and saturated at four."""
+RANGE = {**INT_RANGE, "uint4": (0, 15)}
 TO_ONNX = {name: number for number, name in OF_ONNX.items()}
 
 
@@ -106,24 +109,28 @@ def _constant(b: OnnxBuilder, n: OnnxNode, x: Value) -> Value:
 def quantize_linear(b: OnnxBuilder, n: OnnxNode) -> Value:
     x, scale = b.value(n, 0), b.value(n, 1)
     kind = int(n.attr("output_dtype", 0))
-    if kind and kind not in OF_ONNX:
+    if kind and kind not in {**OF_ONNX, **FOUR_BITS}:
         raise UserError(
-            f"{n.where}: results of element type {kind}; supported are {', '.join(OF_ONNX.values())}"
+            f"{n.where}: results of element type {kind}; supported are "
+            f"{', '.join((*OF_ONNX.values(), *FOUR_BITS.values()))}"
         )
     dtype = b.tensor(b.value(n, 2)).dtype if b.has(n, 2) else OF_ONNX.get(kind, "uint8")
     if dtype not in ("int8", "uint8", "int16"):
         raise UserError(f"{n.where}: results of {dtype}; supported are int8, uint8 and int16")
+    if kind in FOUR_BITS:
+        dtype = FOUR_BITS[kind].replace("4", "8")
     quant = _per_tensor(_known(b, n, 1), _known(b, n, 2), n.where)
-    if quant is not None and (not b.has(n, 2) or _known(b, n, 2) is not None):
+    if quant is not None and (not b.has(n, 2) or _known(b, n, 2) is not None) and kind not in FOUR_BITS:
         return quantized(b, x, quant, dtype)
     steps = ask(b, n, "Round", [ask(b, n, "Div", [x, _along(b, n, scale, x)])])
     if b.has(n, 2):
         steps = ask(b, n, "Add", [steps, ask(b, n, "Cast", [_along(b, n, b.value(n, 2), x)], to=1)])
-    return _saturated(b, n, steps, dtype)
+    return _saturated(b, n, steps, dtype, FOUR_BITS.get(kind, dtype))
 
 
-def _saturated(b: OnnxBuilder, n: OnnxNode, x: Value, dtype: str) -> Value:
-    lo, hi = (b.constant(np.array(v, np.float32)) for v in INT_RANGE[dtype])
+def _saturated(b: OnnxBuilder, n: OnnxNode, x: Value, dtype: str, reach: str = "") -> Value:
+    """Whole numbers as integers of `dtype`, with the least and greatest of type `reach`."""
+    lo, hi = (b.constant(np.array(v, np.float32)) for v in RANGE[reach or dtype])
     return ask(b, n, "Cast", [ask(b, n, "Clip", [x, lo, hi])], to=TO_ONNX[dtype])
 
 

@@ -47,7 +47,12 @@ def upsample(b: TorchBuilder, call: Call) -> Value:
 @tflite("RESIZE_BILINEAR")
 def resize_bilinear(b: TfliteBuilder, o: TfliteOperator) -> None:
     x, y, size = b.tensor(o, 0), b.output(o), b.data(o, 1)
-    if len(x.shape) != 4 or size.size != 2 or size.dtype.kind not in "iu" or size.min() < 1:
+    if (
+        len(x.shape) != 4
+        or size.size != 2
+        or size.dtype.kind not in "iu"
+        or not 1 <= size.min() <= size.max() <= 65535
+    ):
         raise UserError(f"{b.where(o)}: {x.shape} cannot be resized to {size.tolist()}")
     if x.dtype != y.dtype or (y.quant is not None and not y.quant.same(x.quant)):
         raise UserError(f"{b.where(o)}: input and result differ in type or quantization")

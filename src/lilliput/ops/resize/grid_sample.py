@@ -149,7 +149,7 @@ class GridSample(Op):
             return None
         mode: Any = rng.choice(["linear", "cubic"])
         padding: Any = rng.choice(PADDING)
-        grid = rng.uniform(-1.4, 1.4, (1, 3, 2, 2)).astype(np.float32)
+        grid = rng.uniform(-1.4, 1.4, (shape[0], 3, 2, 2)).astype(np.float32)
         return Example(cls(str(mode), str(padding), bool(rng.integers(2))), (shape, grid))  # type: ignore[arg-type]
 
     @classmethod

@@ -13,6 +13,9 @@ import numpy as np
 from lilliput.errors import UserError
 from lilliput.graph import Array
 
+LARGEST = 1 << 20
+"""Elements that an axis may have after it is resized."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -23,6 +26,12 @@ class Axis:
     scale: float
     mode: str = "half_pixel"
     roi: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.count <= LARGEST:
+            raise UserError(
+                f"an axis of {self.size} elements resized to {self.count}, expected 1 to {LARGEST}"
+            )
 
     def positions(self) -> Array:
         """The place of every result among the input's elements, float64; may lie outside."""

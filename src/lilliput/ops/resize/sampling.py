@@ -63,7 +63,9 @@ def affine_grid(b: OnnxBuilder, n: OnnxNode) -> Value:
     batch, dims, _ = b.shape(theta)
     if len(sizes) != dims:
         raise UserError(f"{n.where}: matrices {b.shape(theta)} for planes of {sizes}")
+    b.afford(sum(sizes))
     axes = [_steps(size, align=bool(n.attr("align_corners", 0))) for size in sizes]
+    b.afford(math.prod(sizes) * (dims + 1))
     places = [*np.meshgrid(*axes, indexing="ij")[::-1], np.ones(sizes, np.float32)]
     result: Value | None = None
     for j, place in enumerate(places):
@@ -95,6 +97,7 @@ def max_unpool(b: OnnxBuilder, n: OnnxNode) -> Value:
         for i, (d, s, k) in enumerate(zip(shape[2:], strides, window, strict=True))
     ]
     whole = (*shape[:2], *sizes)
+    b.afford(math.prod(whole))
     zeros = b.constant(np.zeros(math.prod(whole), np.float32))
     flat = [view_as(b, b.logical(v), (math.prod(shape),)) for v in (indices, x)]
     y = view_as(b, b.add(ScatterElements(0), [zeros, *flat]), whole)
@@ -126,6 +129,7 @@ def col2im(b: OnnxBuilder, n: OnnxNode) -> Value:
     chosen = np.ravel_multi_index(tuple(k + at), whole).reshape(-1, 1).astype(np.int32)
     inner = batch * features // taps
     updates = permuted(view_as(b, b.logical(x), (inner, taps * places)), (1, 0))
+    b.afford(math.prod(whole) * inner)
     zeros = b.constant(np.zeros((math.prod(whole), inner), np.float32))
     y = b.add(ScatterND("add"), [zeros, b.constant(chosen), b.logical(updates)])
     y = view_as(b, permuted(y, (1, 0)), (batch, features // taps, *whole))

@@ -59,8 +59,7 @@ class Broadcast(Op):
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
         if len(shape) > 3:
             return None
-        times = int(rng.integers(2, 4))
-        return Example(cls((1, times, *shape[1:]) if shape[0] == 1 else (times, *shape)), (shape,))
+        return Example(cls((int(rng.integers(2, 4)), *shape)), (shape,))
 
     @classmethod
     def examples(cls) -> Iterator[Example]:

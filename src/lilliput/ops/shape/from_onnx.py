@@ -78,6 +78,8 @@ def unsqueeze(b: OnnxBuilder, n: OnnxNode) -> Value:
     given = b.ints(n, "axes", 1) or []
     rank = len(x.order) + len(given)
     fresh = {dimension(n, d, rank) for d in given}
+    if len(fresh) != len(given):
+        raise UserError(f"{n.where}: the axes {given[:12]} name a dimension twice")
     old = iter(b.shape(x))
     return importing.view_as(b, x, tuple(1 if d in fresh else next(old) for d in range(rank)))
 
@@ -125,6 +127,7 @@ def constant_of_shape(b: OnnxBuilder, n: OnnxNode) -> Value:
         raise UserError(f"{n.where}: the shape {sizes}, expected at most {MAX_CONSTANT} elements")
     value = n.attr("value")
     value = np.zeros(1, np.float32) if value is None else np.asarray(value)
+    b.afford(math.prod(sizes))
     return b.constant(np.full(sizes, value.reshape(-1)[0]))
 
 
@@ -136,6 +139,7 @@ def range_(b: OnnxBuilder, n: OnnxNode) -> Value:
     count = max(math.ceil((float(limit) - float(start)) / float(delta)), 0)
     if count > MAX_CONSTANT:
         raise UserError(f"{n.where}: {count} elements, expected at most {MAX_CONSTANT}")
+    b.afford(count)
     return b.constant((start + np.arange(count) * delta).astype(start.dtype))
 
 
@@ -144,6 +148,7 @@ def eye_like(b: OnnxBuilder, n: OnnxNode) -> Value:
     rows, columns = b.shape(b.value(n, 0))
     dtype = n.attr("dtype")
     kind = b.tensor(b.value(n, 0)).dtype if dtype is None else element_type(n, int(dtype))
+    b.afford(rows * columns)
     return b.constant(np.eye(rows, columns, int(n.attr("k", 0)), dtype=kind))
 
 

@@ -151,6 +151,7 @@ def tiled(b: Builder, x: Value, repeats: Sequence[int]) -> Value:
     repeats = [1] * (len(x.order) - len(repeats)) + list(repeats)
     data = b.numbers(x)
     if data is not None:
+        b.afford(data.size * math.prod(max(n, 0) for n in repeats))
         return b.constant(np.tile(data, repeats))
     stored, copies = b.tensor(x).shape, [repeats[d] for d in x.order]
     if min(copies, default=1) < 1:
@@ -206,6 +207,7 @@ def padded(
         return b.add(Pad(tuple(grown[d] for d in x.order), value), [x], x.order)
     for dim, around in enumerate(grown):
         if any(around):
+            b.afford(b.shape(x)[dim] + sum(around))
             x = taken(b, x, dim, np.pad(np.arange(b.shape(x)[dim]), around, mode=mode))  # type: ignore[call-overload]
     return x
 

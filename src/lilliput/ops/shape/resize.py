@@ -85,7 +85,7 @@ class ResizeNearest(Op):
 
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:
-        if len(shape) != 4:
+        if len(shape) != 4 or shape[0] != 1:
             return None
         tables = (
             nearest(count, size, tflite_scale(size, count, False))

@@ -39,6 +39,7 @@ def rank(b: TfliteBuilder, o: TfliteOperator) -> None:
 @tflite("ZEROS_LIKE")
 def zeros_like(b: TfliteBuilder, o: TfliteOperator) -> None:
     """Stored zeros, as TFLM writes them: in a quantized tensor not the real zero."""
+    b.afford(o, b.output(o).size)
     _known(b, o, np.zeros(b.output(o).shape, b.output(o).dtype))
 
 
@@ -46,6 +47,7 @@ def zeros_like(b: TfliteBuilder, o: TfliteOperator) -> None:
 def fill(b: TfliteBuilder, o: TfliteOperator) -> None:
     value, y = b.tensor(o, 1), b.output(o)
     if value.data is not None:
+        b.afford(o, y.size)
         _known(b, o, np.full(y.shape, value.data.reshape(-1)[0]))
     else:
         add(b, o, Broadcast(y.shape), (value.name,))
@@ -56,6 +58,7 @@ def range_(b: TfliteBuilder, o: TfliteOperator) -> None:
     start, step = (b.data(o, i).reshape(()) for i in (0, 2))
     if step == 0:
         raise UserError(f"{b.where(o)}: the step is 0")
+    b.afford(o, b.output(o).size)
     _known(b, o, (start + np.arange(b.output(o).size) * step).astype(start.dtype))
 
 

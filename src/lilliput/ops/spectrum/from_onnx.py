@@ -107,6 +107,7 @@ def stft(b: OnnxBuilder, n: OnnxNode) -> Value:
     if not 1 <= length <= shape[1]:
         raise UserError(f"{n.where}: frames of {length} of a signal of {shape[1]} samples")
     starts = np.arange(0, shape[1] - length + 1, step)
+    b.afford(len(starts) * length)
     frames = b.constant(starts[:, None] + np.arange(length, dtype=np.int64))
     y = ask(b, n, "Gather", [x, frames], axis=1)
     if weights is not None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
-from lilliput.op import Example, Kernel, Site, register
+from lilliput.op import Example, Kernel, Nan, Site, register
 from lilliput.ops.unary.functions import INTEGERS, Plain, map_kernel
 
 EVERY = ("float32", *INTEGERS, "bool")
@@ -79,6 +79,9 @@ class IsNan(Plain):
     name: ClassVar[str] = "is_nan"
     types: ClassVar[tuple[str, ...]] = ("float32",)
     kernels = (map_kernel("is_nan", "conversions", "float32", "bool"),)
+
+    def nan(self) -> Nan:
+        return "understood"
 
     def result_dtype(self, ins: Sequence[Tensor]) -> str:
         return "bool"
