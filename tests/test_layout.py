@@ -229,7 +229,7 @@ def test_small_networks_keep_no_transpose() -> None:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda x: x.to(torch.int8), "int8"),
+        (lambda x: x.to(torch.complex64), "complex64"),
         (lambda x: x[:, :, 3:3], "empty"),
     ],
 )
