@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from lilliput.errors import UserError
+from lilliput.errors import GraphError, UserError
 from lilliput.graph import Graph
 from lilliput.importers.sklearn import load_sklearn
 
@@ -40,7 +40,15 @@ def load_skops(path: Path) -> Graph:
         raise
     except Exception as error:  # whatever a damaged file makes skops stumble over
         raise UserError(f"not a readable .skops file ({type(error).__name__}: {str(error)[:200]})") from error
-    return load_sklearn(estimator)
+    try:
+        return load_sklearn(estimator)
+    except (UserError, GraphError):
+        raise
+    except Exception as error:  # attributes may be missing, or anything at all
+        raise UserError(
+            f"the {type(estimator).__name__} in the file is not as scikit-learn leaves it "
+            f"({type(error).__name__}: {str(error)[:200]})"
+        ) from error
 
 
 def _check_size(path: Path) -> None:
