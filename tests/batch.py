@@ -138,15 +138,16 @@ class CoreBatch:
         )
 
     def differences(self, seed: int) -> list[str]:
-        """Integer graphs against numpy, and everything bit for bit against the C on the host."""
+        """Integer graphs against numpy, the others bit for bit against the C on the host, which numpy has judged."""
         wrong = []
-        hosts = host_models(self.cases)
+        floats = [case for case in self.cases if real(case)]
+        hosts = dict(zip(map(id, floats), host_models(floats), strict=True)) if floats else {}
         for i, case in enumerate(self.cases):
             (feed,) = draw(case.plan.graph, seed)
             found = self.run(i, feed)
             if not real(case):
                 wrong += _differences(case, feed, found, self.machine.image.target.name)
-            for name, value in hosts[i].run(feed).items():
+            for name, value in hosts[id(case)].run(feed).items() if id(case) in hosts else ():
                 if value.tobytes() != found[name].tobytes() and not np.isnan(value).any():
                     wrong.append(f"{case.label}: {name} differs in bits between host and core")
         return wrong

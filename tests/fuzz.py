@@ -96,9 +96,9 @@ def main() -> None:
     def change(data: bytes, most: int, seed: int) -> bytes:
         return mutate.changed(mutator, data, most, seed, atheris.Mutate)
 
-    folders = [str(f) for f in (chosen.keep, CORPUS / chosen.format, chosen.seeds) if f is not None]
-    if chosen.keep:
-        chosen.keep.mkdir(parents=True, exist_ok=True)
+    new = chosen.keep or Path(tempfile.mkdtemp(prefix="fuzz-"))  # libFuzzer writes into the first folder
+    new.mkdir(parents=True, exist_ok=True)
+    folders = [str(f) for f in (new, CORPUS / chosen.format, chosen.seeds) if f is not None]
     limits = [
         f"-max_total_time={chosen.seconds}",
         f"-rss_limit_mb={before + MEGABYTES}",

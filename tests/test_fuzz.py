@@ -26,8 +26,9 @@ def test_the_corpus_is_small() -> None:
 def test_a_short_run_finds_nothing(name: str, tmp_path: Path) -> None:
     """No exception but UserError and GraphError, no input over 2 s, no more than 512 MB."""
     kept = len(list((HERE / "corpus" / name).iterdir()))
+    places = ["--found", f"{tmp_path}/found-", "--keep", str(tmp_path / "new")]
     run = subprocess.run(
-        [sys.executable, str(HERE / "fuzz.py"), name, "--seconds", "8", "--found", f"{tmp_path}/found-"],
+        [sys.executable, str(HERE / "fuzz.py"), name, "--seconds", "8", *places],
         capture_output=True,
         text=True,
         errors="replace",

@@ -303,6 +303,21 @@ def test_open_shapes_are_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["lstm", "gru, reset before", "bidirectional lstm", "conv2d transposed, same"]
+)
+def test_layers_in_int8(name: str) -> None:
+    """numpy and the C on the host agree in every bit, recurrent layers with integer states."""
+    model = ALONE[name]()
+    graph = lilliput.load(model)
+    small = lilliput.quantize(graph, np.concatenate([drawn(model, seed)[0] for seed in range(8)]))
+    cases = [Case("float32", plan(graph)), Case("int8", plan(small))]
+    assert host_differences(cases, host_models(cases), 0, 3) == []
+    y = small.tensors[small.outputs[0]]
+    assert y.dtype == "int8"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [functional, mobile, encoder])
 def test_c_equals_the_reference(make: Callable[[], keras.Model]) -> None:
     """In float32, and quantized with random samples: numpy and the C on the host agree, integers in every bit."""

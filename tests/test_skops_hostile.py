@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
@@ -101,6 +103,35 @@ def test_estimators_nobody_fitted(name: str, tmp_path: Path) -> None:
     refused(path, words)
 
 
+def repacked(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
+    """The file with a change of its schema."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "schema.json":
+                schema = json.loads(content)
+                change(schema)
+                content = json.dumps(schema).encode()
+            new.writestr(name, content)
+    return out.getvalue()
+
+
+def test_compiled_classes_are_not_set_up(tmp_path: Path) -> None:
+    """Their `__setstate__` believes what it gets: with other arrays it reads anywhere and the process dies."""
+    path = tmp_path / "m.skops"
+    good = skops.io.dumps(KNeighborsClassifier().fit(X, Y))
+
+    def search_tree(schema: dict[str, Any]) -> dict[str, Any]:
+        return schema["content"]["content"]["_tree"]  # type: ignore[no-any-return]
+
+    path.write_bytes(repacked(good, lambda s: search_tree(s)["content"]["content"].reverse()))
+    assert load(path).nodes
+    other = {"__class__": "Tree", "__module__": "sklearn.tree._tree"}
+    path.write_bytes(repacked(good, lambda s: search_tree(s).update(other)))
+    refused(path, "sets up sklearn.tree._tree.Tree, a compiled class, without its constructor")
+
+
 def test_zips(tmp_path: Path) -> None:
     good = skops.io.dumps(StandardScaler().fit(X))
     path = tmp_path / "m.skops"
@@ -115,7 +146,8 @@ def test_zips(tmp_path: Path) -> None:
         (bytes(version), "zip file version 22.9"),
         (bomb.getvalue(), "expected at most 20000 of 268435456 bytes"),
         (good[:100], "not a .skops file"),
-        (good.replace(schema[:20], b"\xff" * 20), "not a readable .skops file"),
+        (good.replace(schema[:20], b"\xff" * 20), "not a .skops file: Bad CRC-32"),
+        (repacked(good, lambda s: s.clear()), "not a readable .skops file"),
         (b"\x80\x04\x95\x1f", "not a .skops file"),
     ):
         path.write_bytes(data)

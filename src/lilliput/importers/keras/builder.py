@@ -98,8 +98,13 @@ class KerasBuilder(BoundedBuilder):
     calls: int = 0
 
     def constant(self, data: Array, order: tuple[int, ...] | None = None) -> Value:
-        """A constant; the same numbers are stored once, for layers may be shared."""
+        """A constant; the same numbers are stored once, for layers may be shared.
+
+        Not zeros: states start from them, and those of one layer are quantized each in its own way.
+        """
         data = np.array(data, order="C")
+        if not data.any():
+            return super().constant(data, order)
         key = (str(data.dtype), data.shape, order, hashlib.sha256(data.tobytes()).digest())
         if key not in self.known:
             self.known[key] = super().constant(data, order)
