@@ -280,7 +280,7 @@ def test_no_operator_changes_its_result() -> None:
             after = verify(fold_affine_forward(graph))
             (feed,) = draw(graph, i)
             close(step_through(graph, feed)[graph.outputs[0]], step_through(after, feed)[after.outputs[0]])
-            padded = np.any(getattr(example.op, "padding", 0))
+            padded = not cls.whole_windows or np.any(getattr(example.op, "padding", 0))
             assert len(after.nodes) == (2 if padded else 1), (cls.name, example.why)
             folds += not padded
     assert folds >= 12
