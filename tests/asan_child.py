@@ -1,4 +1,4 @@
-"""Run by test_sanitizers.py with the address sanitizer's runtime preloaded: every example and 150 random graphs."""
+"""Run by test_sanitizers.py with the address sanitizer's runtime preloaded: every sixth example, 150 random graphs."""
 
 import os
 import sys
@@ -19,11 +19,11 @@ def main() -> int:
     compiler = sys.argv[1]
     examples = [
         Case(label, plan(graph, pick=pick))
-        for label, graph in example_cases()
+        for label, graph in list(example_cases())[::6]
         for pick in (fastest, simplest)
     ]
     wrong = []
-    for found in (examples, random_cases(70_000, 150)):
+    for found in (*(examples[i : i + 300] for i in range(0, len(examples), 300)), random_cases(70_000, 150)):
         wrong += host_differences(found, host_models(found, compiler=compiler, sanitize="address"), seed=4)
     print("\n".join(wrong) or f"{len(examples) + 150} models, no difference, no report")
     return 1 if wrong else 0
