@@ -6,7 +6,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lilliput.registering import into
 
 if TYPE_CHECKING:
     from lilliput.exporters.onnx import OnnxWriter
@@ -21,23 +23,12 @@ _ONNX: dict[type[Op], ToOnnx] = {}
 
 def to_tflite(*ops: type[Op]) -> Callable[[ToTflite], ToTflite]:
     """Register what writes these operators into a .tflite file."""
-    return _into(_TFLITE, ops)
+    return into(_TFLITE, ops)
 
 
 def to_onnx(*ops: type[Op]) -> Callable[[ToOnnx], ToOnnx]:
     """Register what writes these operators into an .onnx file."""
-    return _into(_ONNX, ops)
-
-
-def _into(table: dict[type[Op], Any], ops: tuple[type[Op], ...]) -> Callable[[Any], Any]:
-    def keep(writer: Any) -> Any:
-        for op in ops:
-            if op in table:
-                raise ValueError(f"{op.name} has two writers")
-            table[op] = writer
-        return writer
-
-    return keep
+    return into(_ONNX, ops)
 
 
 @cache

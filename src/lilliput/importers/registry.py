@@ -6,7 +6,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lilliput.registering import into
 
 if TYPE_CHECKING:
     from lilliput.importers.builder import Value
@@ -33,12 +35,12 @@ def aten(
     """Register a converter for ATen operators, named without overload: "conv2d"; `planes` and `moves` as for `onnx`."""
     _PLANES.update(names if planes else ())
     _MOVES.update(names if moves else ())
-    return _into(_TORCH, names)
+    return into(_TORCH, names)
 
 
 def tflite(*names: str) -> Callable[[TfliteConverter], TfliteConverter]:
     """Register a converter for TensorFlow Lite operators: "CONV_2D"."""
-    return _into(_TFLITE, names)
+    return into(_TFLITE, names)
 
 
 def onnx(*names: str, planes: bool = False, moves: bool = False) -> Callable[[OnnxConverter], OnnxConverter]:
@@ -49,18 +51,7 @@ def onnx(*names: str, planes: bool = False, moves: bool = False) -> Callable[[On
     """
     _PLANES.update(names if planes else ())
     _MOVES.update(names if moves else ())
-    return _into(_ONNX, names)
-
-
-def _into(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[Any], Any]:
-    def keep(converter: Any) -> Any:
-        for name in names:
-            if name in table:
-                raise ValueError(f"{name} has two converters")
-            table[name] = converter
-        return converter
-
-    return keep
+    return into(_ONNX, names)
 
 
 @cache

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
+
+from lilliput.registering import import_all, into
 
 if TYPE_CHECKING:
     from lilliput.importers.builder import Value
@@ -19,23 +19,14 @@ _TABLE: dict[str, Converter] = {}
 
 def keras(*names: str) -> Callable[[Converter], Converter]:
     """Register a converter for layers of these classes: "Dense"; for functions of keras.ops: "ops.Add"."""
-
-    def keep(converter: Converter) -> Converter:
-        for name in names:
-            if name in _TABLE:
-                raise ValueError(f"{name} has two converters")
-            _TABLE[name] = converter
-        return converter
-
-    return keep
+    return into(_TABLE, names)
 
 
 @cache
 def _load() -> None:
     import lilliput.importers.keras as package
 
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
+    import_all(package)
 
 
 def keras_converters() -> dict[str, Converter]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from lilliput.registering import import_all, into
 
 if TYPE_CHECKING:
     from lilliput.importers.sklearn.builder import SklearnBuilder
@@ -23,23 +23,14 @@ _TABLE: dict[str, Converter] = {}
 
 def estimator(*names: str) -> Callable[[Converter], Converter]:
     """Register a converter for estimators of these class names: "RandomForestClassifier"."""
-
-    def keep(converter: Converter) -> Converter:
-        for name in names:
-            if name in _TABLE:
-                raise ValueError(f"{name} has two converters")
-            _TABLE[name] = converter
-        return converter
-
-    return keep
+    return into(_TABLE, names)
 
 
 @cache
 def _load() -> None:
     import lilliput.importers.sklearn as package
 
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
+    import_all(package)
 
 
 def converters() -> dict[str, Converter]:
