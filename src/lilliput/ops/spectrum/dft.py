@@ -51,6 +51,7 @@ def _direct(site: Site) -> Params:
     sizes = {
         "outer": int(np.prod(shape[:axis], dtype=np.int64)),
         "n": min(shape[axis], _op(site).taken),
+        "there": shape[axis],
         "inner": int(np.prod(shape[axis + 1 : -1], dtype=np.int64)),
     }
     return {**_params(site), **sizes}
@@ -151,6 +152,7 @@ class Dft(Op):
         yield Example(cls(1, 9), ((1, 9, 4, 2),), why="not a power of two, along the height")
         yield Example(cls(1, 32), ((1, 20, 1),), why="followed by zeros")
         yield Example(cls(1, 4), ((1, 7, 2),), why="cut")
+        yield Example(cls(2, 4), ((1, 3, 5, 2),), why="rows that are cut")
         yield Example(cls(1, 8, inverse=True), ((1, 8, 2),), why="back")
         yield Example(cls(1, 16, True, True), ((1, 9, 2),), why="back to a real signal")
         yield Example(cls(1, 7, True, True), ((1, 4, 2),), why="back to a real signal of odd length")
