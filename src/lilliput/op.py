@@ -99,6 +99,9 @@ class Kernel:
     reads: tuple[int, ...] | None = None
     """The inputs that are passed as pointers, the others being packed by `params`; None: all but the constants."""
     tokens: Mapping[str, str] = field(default_factory=dict)
+    overlap: Callable[[Site], int | None] | None = None
+    """How many bytes after the first input's beginning the result may begin while both share memory (see plan.py); for
+    kernels of one long row, which have read all of the input that lies below what they write next."""
     flash: Callable[[Site], int] | None = None
     """Estimated bytes of its code and constants, where the kernels of an operator differ enough to choose by them."""
 

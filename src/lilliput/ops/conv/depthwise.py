@@ -12,6 +12,7 @@ from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape
 from lilliput.op import Example, Kernel, Params, Rows, Site, register
 from lilliput.ops.conv import common, kernels, kernels_int4, kernels_int16
+from lilliput.ops.conv.choice import DEPTHWISE_S8
 from lilliput.ops.conv.common import Pair
 from lilliput.ops.conv.examples_int16 import int16_layer
 from lilliput.ops.conv.window import WindowedConv
@@ -103,6 +104,7 @@ class DepthwiseConv2d(WindowedConv):
     weights: ClassVar = {1: 3}
     wide_biases: ClassVar[tuple[str, ...]] = ("int64",)
     kernels = (
+        *DEPTHWISE_S8,
         Kernel(common.HERE / "dw_s8_4x1.c", _when_s8_4x1, _dw_s8_4x1, _rows),
         Kernel(common.HERE / "dw_s8.c", kernels.is_s8, _dw_s8, _rows),
         Kernel(common.HERE / "dw_s4_4x1.c", _when_s4_4x1, _dw_s4_4x1, _rows),
