@@ -12,10 +12,10 @@ from lilliput.target import Region, Target
 from lilliput.toolchain import COMMON, Compiler, cached, deliver, find_compiler, inputs_hash, run_compiler
 
 Sanitizer = Literal["undefined", "address"]
-Optimize = Literal["speed", "size"]
+Optimize = Literal["speed", "size", "ram"]
 
 _FIRMWARE_C = Path(__file__).parent / "firmware_c"
-_LEVEL = {"speed": "-O3", "size": "-Os"}
+_LEVEL = {"speed": "-O3", "size": "-Os", "ram": "-O3"}
 _STARTUP = {"thumb": "startup_thumb.c", "arm": "startup_arm.S", "riscv": "startup_riscv.S"}
 # No jump tables: with them the targets of a jump are not in the code, and the stack bound needs every one.
 _FREESTANDING = (

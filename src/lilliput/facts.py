@@ -35,11 +35,17 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def _is_range(v: Any) -> bool:
+    return isinstance(v, list) and len(v) == 2 and all(type(i) is int for i in v) and 0 <= v[0] <= v[1]
+
+
 FACTS: Mapping[str, Callable[[Any], bool]] = {
     "target": lambda v: isinstance(v, str),
     "compiler": lambda v: isinstance(v, str) and re.fullmatch(r"zig|(gcc|clang)(-[0-9]+)?", v) is not None,
-    "optimize": lambda v: v in ("speed", "size"),
+    "optimize": lambda v: v in ("speed", "size", "ram"),
     "version": lambda v: isinstance(v, str),
     "kernels": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
     "arena": lambda v: isinstance(v, int),
+    "streams": lambda v: isinstance(v, list) and all(map(_is_range, v)) and sorted(v) == v,
+    "feed_rows": lambda v: isinstance(v, bool),
 }

@@ -17,7 +17,7 @@ from lilliput import emit as emitter
 from lilliput import store
 from lilliput.build import MemoryFullError, Optimize, build_firmware
 from lilliput.data.preprocess import preprocessed
-from lilliput.emulate import Machine, open_machine, trace
+from lilliput.emulate import Call, Machine, open_machine, trace
 from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
@@ -25,17 +25,18 @@ from lilliput.evaluate import Samples, as_inputs, feeds, joined, run
 from lilliput.facts import read_facts, read_text
 from lilliput.files import staged, write_text
 from lilliput.graph import Array, Graph
+from lilliput.host import FEATURES as HOST_FEATURES
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
 from lilliput.op import Kernel, Pick, Site, fastest, smallest
-from lilliput.plan import Plan, peak_layer, plan
+from lilliput.plan import Plan, choose, peak_layer, plan
 from lilliput.quantize import quantize
 from lilliput.target import Target, load_target
 from lilliput.version import __version__
 
 Where = Literal["host", "emulator", "qemu"]
 Progress = Callable[[int], None]
-PICKS: Mapping[Optimize, Pick] = {"speed": fastest, "size": smallest}
+PICKS: Mapping[Optimize, Pick] = {"speed": fastest, "size": smallest, "ram": fastest}
 RANGE_SAMPLES = 4
 """Random inputs that the instruction range is taken over, besides the golden one."""
 
@@ -56,8 +57,13 @@ class Firmware:
 
     @functools.cached_property
     def host(self) -> HostModel:
-        library = build_library([self.emitted], compiler="zig" if self.compiler == "zig" else "gcc")
-        return HostModel(self.plan, self.name, library, self.emitted.layers)
+        """The shipped C on this machine; where it has a core's instructions or streams, the same layers without."""
+        return on_host(self.plan, self.name, self.emitted, "zig" if self.compiler == "zig" else "gcc")
+
+    @property
+    def entry(self) -> str:
+        """The function that computes: of a whole input, or of what one more row allows."""
+        return f"{self.name}_push_row" if self.plan.fed else f"{self.name}_run"
 
     @functools.cached_property
     def machine(self) -> Machine:
@@ -76,7 +82,12 @@ class Firmware:
     @functools.cached_property
     def stack(self) -> int:
         """The static bound of the stack in bytes."""
-        return stack_bound(self.image, f"{self.name}_run")
+        return stack_bound(self.image, self.entry)
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM: arena, states, the bound of the stack, and statics (none)."""
+        return self.plan.arena + self.plan.state_size + self.stack + self.image.ram_static
 
     def samples(self, x: Samples) -> dict[str, Array]:
         """N samples of each input as the device takes them: pixels the way that was recorded, floats quantized."""
@@ -192,11 +203,41 @@ def on_machine(
     """The outputs of one inference on an emulated core; it starts from a reset, or from the state that is there."""
     if not keep_state:
         reset_state(firmware, machine)
-    feed(firmware, machine, sample)
-    call = machine.call(f"{firmware.name}_run", *run_arguments(firmware))
-    if call.result:
-        raise CheckError(f"{firmware.name}_run returned {call.result} on {firmware.target.name}")
+    inference(firmware, machine, sample)
     return {name: tensor_on(firmware, machine, name) for name in firmware.graph.outputs}
+
+
+Caller = Callable[[str, tuple[int, ...]], Call]
+"""Calls a function of the firmware."""
+
+
+def inference(
+    firmware: Firmware, machine: Machine, values: Mapping[str, Array], caller: Caller | None = None
+) -> Call:
+    """One inference. Where the input is fed by rows, the calls for them are added up."""
+    call = caller or (lambda function, arguments: machine.call(function, *arguments))
+    arguments, plan = run_arguments(firmware), firmware.plan
+    if plan.fed is None:
+        feed(firmware, machine, values)
+        return _returned(firmware, call(firmware.entry, arguments), 0)
+    (name,) = firmware.graph.inputs
+    rows = np.ascontiguousarray(values[name])[0]
+    machine.call(f"{firmware.name}_start", *arguments)
+    calls = []
+    for i, row in enumerate(rows):
+        machine.write(firmware.image.arena.origin + plan.row(name, i)[0], row.tobytes())
+        calls.append(_returned(firmware, call(firmware.entry, arguments), 0 if i == len(rows) - 1 else MORE))
+    return functools.reduce(Call.then, calls)
+
+
+MORE = 1
+"""NAME_MORE: the next row is needed."""
+
+
+def _returned(firmware: Firmware, call: Call, expected: int) -> Call:
+    if call.result != expected:
+        raise CheckError(f"{firmware.entry} returned {call.result} on {firmware.target.name}")
+    return call
 
 
 def feed(firmware: Firmware, machine: Machine, values: Mapping[str, Array]) -> None:
@@ -219,18 +260,31 @@ def layers_on_machine(
     values: Mapping[str, Array],
     watch: Callable[[int, str, Array], None],
 ) -> tuple[tuple[str, int], ...]:
-    """One traced inference: `watch(step, tensor, value)` for each layer's results; gives the instructions by layer."""
+    """One traced inference: `watch(step, tensor, value)` for each layer's results; gives the instructions by layer.
+
+    Rows of a stream are collected as they are computed; a layer there comes once for each row.
+    """
     reset_state(firmware, machine)
-    feed(firmware, machine, values)
     numbers = {name: i for i, name in enumerate(firmware.emitted.layers)}
+    rows: dict[int, list[bytes]] = {}
 
     def stop(function: str) -> None:
         step = numbers[function]
-        for t in firmware.plan.steps[step].site.outs:
-            watch(step, t.name, tensor_on(firmware, machine, t.name))
+        if firmware.plan.stream_of(step) is None:
+            for t in firmware.plan.steps[step].site.outs:
+                watch(step, t.name, tensor_on(firmware, machine, t.name))
+            return
+        t = firmware.plan.steps[step].site.y
+        done = rows.setdefault(step, [])
+        offset, size = firmware.plan.row(t.name, len(done))
+        done.append(machine.read(firmware.image.arena.origin + offset, size))
+        if len(done) == t.shape[1]:
+            watch(step, t.name, np.frombuffer(b"".join(done), t.dtype).reshape(t.shape))
 
-    arguments = run_arguments(firmware)
-    return trace(machine, f"{firmware.name}_run", arguments, firmware.emitted.layers, stop).by_segment
+    def traced(function: str, arguments: tuple[int, ...]) -> Call:
+        return trace(machine, function, arguments, firmware.emitted.layers, stop)
+
+    return inference(firmware, machine, values, traced).by_segment
 
 
 def layers_on_host(
@@ -240,9 +294,10 @@ def layers_on_host(
 
     def stop(step: int, arena: Array) -> None:
         for t in firmware.plan.steps[step].site.outs:
-            watch(step, t.name, value_at(firmware.plan, t.name, arena))
+            watch(step, t.name, value_at(host.plan, t.name, arena))
 
-    firmware.host.run(values, stop)
+    host = firmware.host
+    host.run(values, stop)
 
 
 def compile(
@@ -256,25 +311,51 @@ def compile(
     optimize: Optimize = "speed",
     golden: Samples | None = None,
     pick: Pick | None = None,
+    ram: int | None = None,
+    feed_rows: bool = False,
 ) -> Firmware:
     """Compile a graph for a core into the folder `out`.
 
     The folder changes only when all is well. A float graph is quantized when `calibration` samples are given, and stays
     float32 without. `golden` is the input of the embedded self-test. `pick` chooses among the kernels; without, it is
-    the fastest, and for "size" the smallest where an operator knows its sizes. Raises UserError when the model does not
-    fit, naming the layer at the peak.
+    the fastest, and for "size" the smallest where an operator knows its sizes. "ram" looks for the smallest arena;
+    `ram` is a budget in bytes, for which instructions are given up only where it takes them. With `feed_rows` the input
+    comes row by row. Raises UserError when the model does not fit, naming the layer at the peak.
     """
     if calibration is not None:
         graph = quantize(graph, calibration)
     core = load_target(target) if isinstance(target, str) else target
-    planned = plan(graph, core.isa, pick=pick or PICKS[optimize])
-    _fits_arena(planned, core, name)
-    emitted = _emit(planned, name, golden)
     folder = Path(out)
+
+    def planned(limit: int | None) -> Plan:
+        kernels = pick or PICKS[optimize]
+        thorough = optimize == "ram"
+        found = choose(graph, core.isa, pick=kernels, limit=limit, thorough=thorough, feed=feed_rows)
+        _fits_arena(found, core, name)
+        return found
+
     with staged(folder) as scratch:  # a folder holds a model that was built, the last one if need be, or none
-        write_files(emitted, planned, core, scratch, compiler, optimize)
-        made = _build(name, planned, emitted, core, scratch, compiler, optimize)
+        made = _make(planned(None), name, core, scratch, compiler, optimize, golden)
+        if ram is not None and made.ram > ram:
+            limit = ram - (made.ram - made.plan.arena)
+            made = _make(planned(limit), name, core, scratch, compiler, optimize, golden)
+            _fits_budget(made, ram)
     return replace(made, folder=folder, image=replace(made.image, elf=folder / made.image.elf.name))
+
+
+def _make(
+    planned: Plan,
+    name: str,
+    core: Target,
+    folder: Path,
+    compiler: str,
+    optimize: Optimize,
+    golden: Samples | None,
+) -> Firmware:
+    """Write and build a planned model."""
+    emitted = _emit(planned, name, golden)
+    write_files(emitted, planned, core, folder, compiler, optimize)
+    return _build(name, planned, emitted, core, folder, compiler, optimize)
 
 
 def _emit(planned: Plan, name: str, golden: Samples | None) -> emitter.Emitted:
@@ -286,8 +367,25 @@ def _emit(planned: Plan, name: str, golden: Samples | None) -> emitter.Emitted:
     emitted = emitter.emit(planned, name, emitter.Golden(inputs))
     if all(t.dtype != "float32" for t in graph.tensors.values()):
         return emitted
-    host = HostModel(planned, name, build_library([emitted]), emitted.layers)
+    host = on_host(planned, name, emitted)
     return emitter.emit(planned, name, emitter.Golden(inputs, host.run(inputs)))
+
+
+def on_host(planned: Plan, name: str, emitted: emitter.Emitted, compiler: str = "zig") -> HostModel:
+    """A planned model on this machine; with portable kernels and layer by layer, where it is planned otherwise."""
+    if planned.streams or not all(step.kernel.isa <= HOST_FEATURES for step in planned.steps):
+        planned = plan(planned.graph, HOST_FEATURES)
+        emitted = emitter.emit(planned, name)
+    return HostModel(planned, name, build_library([emitted], compiler=compiler), emitted.layers)
+
+
+def _fits_budget(firmware: Firmware, ram: int) -> None:
+    if firmware.ram > ram:
+        raise UserError(
+            f"'{firmware.name}' needs {firmware.ram} bytes of RAM (arena {firmware.plan.arena}, stack "
+            f"{firmware.stack}), the budget is {ram}; the peak is at layer '{peak_layer(firmware.plan)}'. "
+            "Feed the input by rows, or choose a smaller model"
+        )
 
 
 def _build(
@@ -308,12 +406,11 @@ def _build(
         raise UserError(f"{error}. {_heaviest(planned)}") from error
     check_instructions(image, core)
     firmware = Firmware(name, planned.graph, planned, emitted, core, image, folder, compiler, optimize)
-    need = planned.arena + planned.state_size + firmware.stack
-    if need > image.ram_region.size:
-        over = need - image.ram_region.size
+    if firmware.ram > image.ram_region.size:
+        over = firmware.ram - image.ram_region.size
         raise UserError(
-            f"'{name}' needs {need} bytes of RAM (arena {planned.arena}, stack {firmware.stack}), {over} more than "
-            f"{core.name} has ({image.ram_region.size}); the peak is at layer '{peak_layer(planned)}'. "
+            f"'{name}' needs {firmware.ram} bytes of RAM (arena {planned.arena}, stack {firmware.stack}), {over} more "
+            f"than {core.name} has ({image.ram_region.size}); the peak is at layer '{peak_layer(planned)}'. "
             "Choose a larger target, or a smaller model"
         )
     return firmware
@@ -360,6 +457,8 @@ def write_files(
         "version": __version__,
         "kernels": [step.kernel.name for step in planned.steps],
         "arena": planned.arena,
+        "streams": [[stream.first, stream.last] for stream in planned.streams],
+        "feed_rows": planned.fed is not None,
     }
     write_text(folder / f"{name}.c", emitted.source)
     write_text(folder / f"{name}.h", emitted.header)
@@ -375,7 +474,7 @@ def open_build(folder: Path | str) -> Firmware:
     name, optimize = facts["name"], facts["optimize"]
     graph = store.load(folder / f"{name}.lil")
     core = load_target(facts["target"])
-    planned = _as_built(graph, core, facts["kernels"], folder)
+    planned = _as_built(graph, core, facts, folder)
     if (len(facts["kernels"]), facts["arena"]) != (len(planned.steps), planned.arena):
         raise UserError(
             f"'{folder}': lilliput.json tells of {len(facts['kernels'])} layers in {facts['arena']} bytes, its graph "
@@ -391,17 +490,19 @@ def open_build(folder: Path | str) -> Firmware:
     return _build(name, planned, emitted, core, folder, facts["compiler"], optimize)
 
 
-def _as_built(graph: Graph, core: Target, names: Sequence[str], folder: Path) -> Plan:
-    """The plan with the kernels that lilliput.json names, layer by layer."""
-    left = iter(names)
+def _as_built(graph: Graph, core: Target, facts: Mapping[str, Any], folder: Path) -> Plan:
+    """The plan with the kernels and streams that lilliput.json names, layer by layer."""
+    layers = [site.y.name for site in graph.sites() if not site.op.view]
+    named = dict(zip(layers, facts["kernels"], strict=False))
 
     def same(site: Site, kernels: Sequence[Kernel]) -> Kernel:
-        name = next(left, None)
-        for kernel in kernels:
-            if kernel.name == name:
-                return kernel
-        raise UserError(
-            f"'{folder}' was built with the kernel '{name}', which this version lacks; compile it again"
-        )
+        found = [kernel for kernel in kernels if kernel.name == named.get(site.y.name)]
+        return found[0] if found else kernels[0]
 
-    return plan(graph, core.isa, pick=same)
+    planned = plan(graph, core.isa, pick=same, streams=facts["streams"], feed=facts["feed_rows"])
+    for step, name in zip(planned.steps, facts["kernels"], strict=False):
+        if step.kernel.name != name:
+            raise UserError(
+                f"'{folder}' was built with the kernel '{name}', which this version lacks; compile it again"
+            )
+    return planned

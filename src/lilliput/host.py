@@ -66,16 +66,19 @@ class HostModel:
         watch: Callable[[int, Array], None] | None = None,
         state: Array | None = None,
     ) -> dict[str, Array]:
-        """One inference. With `watch(step, arena)` the layers are called one by one and watched after each.
+        """One inference. With `watch(step, arena)` the layers are called one by one and watched after each: that is
+        for plans without streams.
 
         `state` holds the bytes of the states, found and left there; without it they start from a reset.
         """
         memory, arena = _arena(self.plan.arena)
         state = self.fresh_state() if state is None else state
-        for name, value in feed.items():
+        for name, value in feed.items() if self.plan.fed is None else ():
             _bytes_of(self.plan, name, arena)[:] = np.ascontiguousarray(value).view(np.uint8).reshape(-1)
         address = arena.ctypes.data
-        if watch is None:
+        if self.plan.fed is not None:
+            self._by_rows(feed, address, arena)
+        elif watch is None:
             run = getattr(self.library, f"{self.name}_run")
             arguments = [ctypes.c_void_p(address), ctypes.c_size_t(self.plan.arena)]
             if self.plan.graph.states:
@@ -92,7 +95,21 @@ class HostModel:
             raise CheckError(f"{self.name} wrote outside its arena of {self.plan.arena} bytes on the host")
         return {name: value_at(self.plan, name, arena) for name in self.plan.graph.outputs}
 
+    def _by_rows(self, feed: Mapping[str, Array], address: int, arena: Array) -> None:
+        """Push the rows of the only input."""
+        start, push = (getattr(self.library, f"{self.name}_{what}") for what in ("start", "push_row"))
+        arguments = ctypes.c_void_p(address), ctypes.c_size_t(self.plan.arena)
+        status = start(*arguments)
+        ((name, value),) = feed.items()
+        for i, row in enumerate(np.ascontiguousarray(value)[0]):
+            offset, size = self.plan.row(name, i)
+            arena[offset : offset + size] = row.view(np.uint8).reshape(-1)
+            status = push(*arguments)
+        if status:
+            raise CheckError(f"{self.name}_push_row returned {status} on the host behind the last row")
+
     def _layer_by_layer(self, address: int, arena: Array, watch: Callable[[int, Array], None]) -> None:
+        assert not self.plan.streams, "layers of a stream do not run one by one"
         table = (ctypes.c_void_p * len(self.layers)).in_dll(self.library, f"{self.name}_layers")
         for step, entry in enumerate(table):
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(entry or 0)(address)

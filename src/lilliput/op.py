@@ -146,6 +146,8 @@ class Op:
     """The output is the input's storage under another shape: no code."""
     elementwise: ClassVar[bool] = False
     """One output element per input element, in the same place."""
+    row_by_row: ClassVar[bool] = False
+    """Where operands have the result's shape, each of its rows is computed from the same rows of theirs."""
     fuses_clamp: ClassVar[bool] = False
     """Has a `clamp: tuple[float, float] | None` attribute applied to its result."""
     folds_affine: ClassVar[bool] = False

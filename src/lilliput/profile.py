@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from lilliput.emulate.cycles import cycles_estimate
 from lilliput.errors import CheckError
 from lilliput.examples import draw
-from lilliput.firmware import RANGE_SAMPLES, Firmware, feed, layers_on_machine, reset_state, run_arguments
+from lilliput.firmware import RANGE_SAMPLES, Firmware, inference, layers_on_machine, reset_state
 from lilliput.graph import Array
 
 
 def profile(firmware: Firmware) -> dict[str, Any]:
     """The JSON of `lilliput profile`; every number an integer of bytes, instructions, MACs or (estimated) cycles."""
     machine, arena = firmware.machine, firmware.image.arena
-    run = f"{firmware.name}_run"
     golden = firmware.golden
     reset_state(firmware, machine)
-    feed(firmware, machine, golden)
-    call = machine.call(run, *run_arguments(firmware))
-    if call.result:
-        raise CheckError(f"{run} returned {call.result} on {firmware.target.name}")
+    call = inference(firmware, machine, golden)
     counts, stack = [call.instructions], [call.stack_bytes]
     for values in draw(firmware.graph, 1, RANGE_SAMPLES):
         reset_state(firmware, machine)
-        feed(firmware, machine, values)
-        other = machine.call(run, *run_arguments(firmware))
+        other = inference(firmware, machine, values)
         counts.append(other.instructions)
         stack.append(other.stack_bytes)
     _stack_is_bounded(firmware, max(stack))
@@ -54,7 +50,9 @@ def profile(firmware: Firmware) -> dict[str, Any]:
 
 
 def _layers(firmware: Firmware, golden: dict[str, Array]) -> list[dict[str, Any]]:
-    segments = dict(layers_on_machine(firmware, firmware.machine, golden, lambda *_: None))
+    segments: Counter[str] = Counter()
+    for function, instructions in layers_on_machine(firmware, firmware.machine, golden, lambda *_: None):
+        segments[function] += instructions
     rows = []
     for step, function in zip(firmware.plan.steps, firmware.emitted.layers, strict=True):
         weights = sum(t.nbytes for t in step.site.ins if t.constant)

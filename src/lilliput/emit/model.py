@@ -17,7 +17,8 @@ from lilliput.errors import UserError
 from lilliput.evaluate import step_through
 from lilliput.graph import Array, Tensor
 from lilliput.op import Kernel, Rows, Site
-from lilliput.plan import Plan, Step
+from lilliput.plan import FEED, Plan, Step, Stream
+from lilliput.plan.types import row_bytes
 from lilliput.version import __version__
 
 HERE = Path(__file__).parent
@@ -70,6 +71,29 @@ class _Layer:
     function: str
     comment: str
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a run calls next: a layer, or a stream with its order and what its layers' cursors start with."""
+
+    function: str
+    layers: tuple[str, ...] = ()
+    order: str = ""
+    length: int = 0
+    start: tuple[str, ...] = ()
+    cursors: int = 0
+    fed: bool = False
+
+
+@dataclass(frozen=True)
+class _Fed:
+    """The input that comes by rows: where the next one goes."""
+
+    offset: int
+    pitch: int
+    rows: int
+    cursors: int
 
 
 class _Constants:
@@ -144,8 +168,10 @@ def emit_many(models: Sequence[tuple[Plan, str, Golden | None]]) -> list[Emitted
     """Several models whose kernels are pasted once, into the first one's file: what the batch tests compile."""
     steps = [step for plan, _, _ in models for step in plan.steps]
     kernels = {step.kernel.name: step.kernel for step in steps}
-    taps = max((step.kernel.rows(step.site).taps for step in steps if step.kernel.rows), default=1)
-    pasted = paste(kernels.values())
+    rows = (step.rows or (step.kernel.rows(step.site) if step.kernel.rows else None) for step in steps)
+    taps = max((r.taps for r in rows if r), default=1)
+    by_rows = any(plan.streams for plan, _, _ in models)
+    pasted = paste(kernels.values(), ("rows.h",) if by_rows else ())
     parts = [_model(plan, literals.identifier(name), golden) for plan, name, golden in models]
     template = TEMPLATES.get_template("model.c.j2")
     source = template.render(
@@ -182,6 +208,8 @@ def _model(plan: Plan, name: str, golden: Golden | None) -> tuple[dict[str, Any]
         "hash": hashlib.sha256(f"{__version__}\n{plan.arena}\n{content}".encode()).hexdigest()[:16],
         "constants": [*constants.pad_definitions(), *constants.definitions],
         "layers": layers,
+        "calls": _calls(plan, name),
+        "fed": _fed(plan),
         "inputs": inputs,
         "outputs": outputs,
         "states": _fields(plan),
@@ -199,13 +227,13 @@ def _model(plan: Plan, name: str, golden: Golden | None) -> tuple[dict[str, Any]
     return part, header
 
 
-def _pointer(tensor: Tensor, offset: int, *, const: bool) -> str:
+def _pointer(tensor: Tensor, offset: int, *, const: bool, place: str = "") -> str:
     c_type = literals.C_TYPES[tensor.dtype]
-    return f"({'const ' if const else ''}{c_type} *)(void *)(arena + {offset})"
+    return f"({'const ' if const else ''}{c_type} *)(void *)(arena + {offset}{place})"
 
 
 def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -> _Layer:
-    site, kernel = step.site, step.kernel
+    site, kernel = step.piece or step.site, step.kernel
     params = f"{prefix}_p{i}"
     constants.definitions.append(f"/* layer {_describe(step, i)} */")
     if kernel.rendered:
@@ -213,32 +241,121 @@ def _layer(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -
     else:
         constants.struct(kernel, kernel.params(site), params)
         function = kernel.name
-    reads = [j for j, t in enumerate(site.ins) if not t.constant] if kernel.reads is None else kernel.reads
-    ins = [site.ins[j] for j in reads]
-    scratch = "NULL" if step.scratch is None else f"arena + {step.scratch}"
-    lines: list[str] = []
-    if kernel.rows is not None:
-        rows = kernel.rows(site)
-        constants.rows(rows, f"{prefix}_r{i}")
-        x, y = (f"arena + {plan.offsets[t.name]}" for t in (ins[0], site.y))
-        if rows.batches > 1:
-            lines.append(f"for (int32_t n = 0; n < {rows.batches}; n++)")
-            x += f" + n * {rows.in_rows * rows.in_pitch}"
-            y += f" + n * {rows.out_rows * rows.out_pitch}"
-        lines.append(f"over_rows({kernel.name}, &{params}, &{prefix}_r{i}, {x}, {y}, {scratch});")
+    stream = plan.stream_of(i)
+    if stream is not None:
+        lines = _row_lines(plan, step, i, prefix, stream, constants)
+    elif kernel.rows is not None:
+        lines = _rows_lines(plan, step, i, prefix, constants)
     else:
-        arguments = [] if kernel.rendered else [f"&{params}"]
-        if kernel.variadic:
-            pointers = ", ".join(f"arena + {plan.offsets[t.name]}" for t in ins)
-            lines.append(f"const void *const xs[{len(ins)}] = {{{pointers}}};")
-            arguments.append("xs")
-        else:
-            arguments += [_source(t, plan, constants) for t in ins]
-        arguments += [_pointer(t, plan.offsets[t.name], const=False) for t in site.outs]
-        if step.scratch is not None:
-            arguments.append(scratch)
-        lines.append(f"{function}({', '.join(arguments)});")
+        lines = _plain_lines(plan, step, function, "" if kernel.rendered else f"&{params}", constants)
     return _Layer(f"{prefix}_l{i}", _describe(step, i), tuple(lines))
+
+
+def _reads(site: Site, kernel: Kernel) -> list[Tensor]:
+    """The inputs that a kernel gets as pointers."""
+    reads = [j for j, t in enumerate(site.ins) if not t.constant] if kernel.reads is None else kernel.reads
+    return [site.ins[j] for j in reads]
+
+
+def _scratch(step: Step) -> str:
+    return "NULL" if step.scratch is None else f"arena + {step.scratch}"
+
+
+def _rows_lines(plan: Plan, step: Step, i: int, prefix: str, constants: _Constants) -> list[str]:
+    """A row kernel over all rows."""
+    site, kernel = step.site, step.kernel
+    assert kernel.rows is not None
+    rows, lines = kernel.rows(site), list[str]()
+    constants.rows(rows, f"{prefix}_r{i}")
+    x, y = (f"arena + {plan.offsets[t.name]}" for t in (_reads(site, kernel)[0], site.y))
+    if rows.batches > 1:
+        lines.append(f"for (int32_t n = 0; n < {rows.batches}; n++)")
+        x += f" + n * {rows.in_rows * rows.in_pitch}"
+        y += f" + n * {rows.out_rows * rows.out_pitch}"
+    call = f"over_rows({kernel.name}, &{prefix}_p{i}, &{prefix}_r{i}, {x}, {y}, {_scratch(step)});"
+    return [*lines, call]
+
+
+def _row_lines(
+    plan: Plan, step: Step, i: int, prefix: str, stream: Stream, constants: _Constants
+) -> list[str]:
+    """One row of a layer in a stream."""
+    site, kernel, rows = step.site, step.kernel, step.rows
+    assert rows is not None
+    data = [t for t in site.ins if not t.constant]
+    heights = [plan.ring(t.name) or t.shape[1] for t in (site.y, *data, data[0])][:3]
+    constants.definitions.append(
+        f"static const rings_t {prefix}_g{i} = {{{heights[0]}, {{{heights[1]}, {heights[2]}}}, {rows.stride}}};"
+    )
+    cursor = f"row_cursor_t *const at = (row_cursor_t *)(void *)(arena + {stream.cursors}) + {i - stream.first + 1};"
+    if kernel.rows is not None:
+        constants.rows(rows, f"{prefix}_r{i}")
+        x, y = (f"arena + {plan.offsets[t.name]}" for t in (data[0], site.y))
+        what = f"&{prefix}_p{i}, &{prefix}_r{i}, &{prefix}_g{i}"
+        return [cursor, f"next_row({kernel.name}, {what}, {x}, {y}, {_scratch(step)}, at);"]
+    arguments = [f"&{prefix}_p{i}"]
+    for t in _reads(site, kernel):
+        if t.constant:
+            arguments.append(_source(t, plan, constants))
+        else:
+            place = f" + at->in[{data.index(t)}] * {row_bytes(t.nbytes, t.shape)}"
+            arguments.append(_pointer(t, plan.offsets[t.name], const=True, place=place))
+    place = f" + at->out * {row_bytes(site.y.nbytes, site.y.shape)}"
+    arguments.append(_pointer(site.y, plan.offsets[site.y.name], const=False, place=place))
+    if step.scratch is not None:
+        arguments.append(_scratch(step))
+    return [cursor, f"{kernel.name}({', '.join(arguments)});", f"advance_row(at, &{prefix}_g{i});"]
+
+
+def _plain_lines(plan: Plan, step: Step, function: str, params: str, constants: _Constants) -> list[str]:
+    """A call of a plain kernel."""
+    ins, lines = _reads(step.site, step.kernel), list[str]()
+    arguments = [params] if params else []
+    if step.kernel.variadic:
+        pointers = ", ".join(f"arena + {plan.offsets[t.name]}" for t in ins)
+        lines.append(f"const void *const xs[{len(ins)}] = {{{pointers}}};")
+        arguments.append("xs")
+    else:
+        arguments += [_source(t, plan, constants) for t in ins]
+    arguments += [_pointer(t, plan.offsets[t.name], const=False) for t in step.site.outs]
+    if step.scratch is not None:
+        arguments.append(_scratch(step))
+    return [*lines, f"{function}({', '.join(arguments)});"]
+
+
+def _calls(plan: Plan, prefix: str) -> list[_Call]:
+    """What a run calls, in order."""
+    calls = []
+    for i in range(len(plan.steps)):
+        stream = plan.stream_of(i)
+        if stream is None:
+            calls.append(_Call(f"{prefix}_l{i}"))
+        elif stream.first == i:
+            calls.append(_stream_call(plan, stream, f"{prefix}_s{plan.streams.index(stream)}", prefix))
+    return calls
+
+
+def _stream_call(plan: Plan, stream: Stream, function: str, prefix: str) -> _Call:
+    layers = range(stream.first, stream.last + 1)
+    order = np.array([255 if i == FEED else i for i in stream.order], np.uint8)
+    start = ["{1, 0, {0, 0}}" if stream.fed else "{0, 0, {0, 0}}"]
+    for i in layers:
+        rows, data = plan.steps[i].rows, [t for t in plan.steps[i].site.ins if not t.constant]
+        assert rows is not None
+        start.append(f"{{0, 0, {{{-rows.pad % (plan.ring(data[0].name) or data[0].shape[1])}, 0}}}}")
+    names = tuple(f"{prefix}_l{i}" for i in layers)
+    body = literals.array(order)
+    return _Call(function, names, body, len(order), tuple(start), stream.cursors, stream.fed)
+
+
+def _fed(plan: Plan) -> _Fed | None:
+    stream = plan.fed
+    if stream is None:
+        return None
+    (name,) = plan.graph.inputs
+    t = plan.graph.tensors[name]
+    rows = plan.ring(name) or t.shape[1]
+    return _Fed(plan.offsets[name], row_bytes(t.nbytes, t.shape), rows, stream.cursors)
 
 
 def _rendered(kernel: Kernel, site: Site, function: str) -> str:
@@ -304,7 +421,7 @@ def random_value(rng: np.random.Generator, t: Tensor) -> Array:
     return np.asarray(rng.integers(info.min, info.max, t.shape, dtype=t.dtype, endpoint=True))
 
 
-def paste(kernels: Iterable[Kernel]) -> str:
+def paste(kernels: Iterable[Kernel], headers: Sequence[str] = ()) -> str:
     """The kernels' C with quoted includes resolved, each file once, include guards removed.
 
     Of a rendered kernel only the includes appear: its functions belong to layers.
@@ -325,6 +442,8 @@ def paste(kernels: Iterable[Kernel]) -> str:
         if body:
             out.append(_without_guard("\n".join(kept)).strip("\n"))
 
+    for header in headers:
+        add(header, (HEADERS / header).read_text())
     for kernel in kernels:
         add(kernel.name, kernel.text(), body=not kernel.rendered)
     return "\n\n".join(out)

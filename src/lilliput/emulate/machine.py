@@ -48,6 +48,10 @@ class Counts:
         """What was executed since `earlier`."""
         return Counts(self.image, self.executed - earlier.executed, self.taken - earlier.taken)
 
+    def plus(self, later: "Counts") -> "Counts":
+        """What both executed."""
+        return Counts(self.image, self.executed + later.executed, self.taken + later.taken)
+
 
 @dataclass(frozen=True, eq=False)
 class Call:
@@ -62,6 +66,12 @@ class Call:
     def instructions(self) -> int:
         """The number of executed instructions."""
         return self.counts.instructions
+
+    def then(self, later: "Call") -> "Call":
+        """Two calls as one."""
+        stack = max(self.stack_bytes, later.stack_bytes)
+        segments = self.by_segment + later.by_segment
+        return Call(later.result, stack, self.counts.plus(later.counts), segments)
 
     @functools.cached_property
     def by_function(self) -> dict[str, int]:

@@ -25,6 +25,7 @@ class Pairwise(Op):
     """y[i] = f(a[i], b[i]) with numpy's broadcasting; either operand may be a constant."""
 
     operands: ClassVar[int | None] = 2
+    row_by_row: ClassVar[bool] = True
 
     def infer(self, ins: Sequence[Tensor]) -> tuple[Shape, ...]:
         a, b = (t.shape for t in ins)

@@ -1,0 +1,210 @@
+"""Which tensors share storage, from when to when each stretch of the arena is needed, and what may overlap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lilliput.graph import Graph, Tensor
+from lilliput.op import Kernel, Site
+from lilliput.plan import stream
+from lilliput.plan.stream import Piece
+from lilliput.plan.types import Buffer, align, alignment, row_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What happens at one time: a step, or the steps of a stream, which run interleaved."""
+
+    first: int
+    last: int
+    pieces: tuple[Piece, ...] = ()
+    order: tuple[int, ...] = ()
+    feeds: str | None = None
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.pieces)
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """The steps of a graph with their kernels, and when each runs."""
+
+    graph: Graph
+    sites: Sequence[Site]
+    kernels: Sequence[Kernel]
+    moments: Sequence[Moment]
+
+    @property
+    def times(self) -> list[int]:
+        """The moment of each step."""
+        return [time for time, m in enumerate(self.moments) for _ in range(m.first, m.last + 1)]
+
+    def call(self, step: int) -> Site:
+        """What one call of the step's kernel computes."""
+        moment = self.moments[self.times[step]]
+        return moment.pieces[step - moment.first].call if moment.streams else self.sites[step]
+
+
+@dataclass
+class Lifetimes:
+    """The buffers; which of them hold scratch memory and cursors; rows of rings; what may overlap."""
+
+    buffers: list[Buffer]
+    scratch: dict[int, int] = field(default_factory=dict)
+    """Step -> its buffer."""
+    cursors: dict[int, int] = field(default_factory=dict)
+    """Moment -> its buffer."""
+    rings: dict[str, int] = field(default_factory=dict)
+    overlaps: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+def _storage(layers: Layers) -> dict[str, str]:
+    """Tensor -> the tensor whose storage it uses: views, and results written over an input that dies there."""
+    graph, times = layers.graph, layers.times
+    owner = {name: name for name, t in graph.tensors.items() if not t.constant}
+    for site in graph.sites():
+        if site.op.view:
+            owner[site.y.name] = owner[site.x.name]
+    last = last_use(layers, owner)
+    readers = Counter(t.name for site in graph.sites() for t in _data(site))
+    for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True)):
+        streams = layers.moments[times[i]].streams
+        for index in kernel.in_place(layers.call(i)):
+            source = site.ins[index]
+            root = owner.get(source.name)
+            free = (
+                root is not None and last[root] == times[i] and align(source.nbytes) >= align(site.y.nbytes)
+            )
+            others = [owner.get(t.name) for j, t in enumerate(site.ins) if j != index]
+            alone = readers[source.name] == 1 or not streams  # other layers of a stream still read it
+            if free and alone and root not in others:
+                assert root is not None
+                gone = site.y.name
+                owner.update({name: root for name, o in owner.items() if o == gone})
+                last[root] = last.pop(gone)
+                break
+    return owner
+
+
+def _data(site: Site) -> Iterator[Tensor]:
+    return (t for t in site.ins if not t.constant)
+
+
+def last_use(layers: Layers, owner: Mapping[str, str]) -> dict[str, int]:
+    """Storage -> the last moment that needs it."""
+    last = {owner[name]: -1 for name in layers.graph.given}
+    for time, site in zip(layers.times, layers.sites, strict=True):
+        last.update({owner[t.name]: time for t in (*site.ins, *site.outs) if not t.constant})
+    end = len(layers.moments)
+    last.update({owner[name]: end for name in layers.graph.kept if name in owner})
+    return last
+
+
+def lifetimes(layers: Layers) -> Lifetimes:
+    """The buffers that a plan has to place."""
+    graph, owner, to = layers.graph, _storage(layers), alignment(layers.graph)
+    groups: dict[str, list[str]] = {}
+    for name, root in owner.items():
+        groups.setdefault(root, []).append(name)
+    birth = dict.fromkeys(graph.given, -1)
+    for time, site in zip(layers.times, layers.sites, strict=True):
+        birth.update({t.name: time for t in site.outs})
+    last = last_use(layers, owner)
+    found = Lifetimes([])
+    of_group: dict[str, int] = {}
+    for root, names in groups.items():
+        first = min(birth[name] for name in names if name in birth)
+        rows = _ring(layers, frozenset(names), first, last[root])
+        sizes = (graph.tensors[name] for name in names)
+        if rows is None:
+            size = max(align(t.nbytes, to) for t in sizes)
+        else:
+            found.rings.update(dict.fromkeys(names, rows))
+            size = align(rows * max(row_bytes(t.nbytes, t.shape) for t in sizes), to)
+        kind = (
+            "input" if root in graph.inputs else "output" if set(names) & set(graph.outputs) else "activation"
+        )
+        of_group[root] = len(found.buffers)
+        found.buffers.append(Buffer(tuple(names), size, max(first, 0) if rows else first, last[root], kind))
+    _add_scratch(layers, found, to)
+    for (read, written), bytes_ in _overlaps(layers, owner, found.rings):
+        pair = of_group[read], of_group[written]
+        x, y = (found.buffers[i] for i in pair)
+        if x.last == y.first:
+            found.overlaps[pair] = max(bytes_, -y.size) // to * to
+    return found
+
+
+def _ring(layers: Layers, names: frozenset[str], first: int, last: int) -> int | None:
+    """The rows of a ring that is enough for tensors that share storage; None: they are needed as a whole."""
+    moment = layers.moments[last] if max(first, 0) == last < len(layers.moments) else None
+    if moment is None or not moment.streams or (first < 0 and moment.feeds not in names):
+        return None
+    made = {p.site.y.name for p in moment.pieces} | {moment.feeds}
+    if not names <= made:  # a view of it
+        return None
+    return stream.ring_rows(moment.pieces, moment.order, names, moment.feeds)
+
+
+CURSOR = 8
+"""Bytes of row_cursor_t in c/rows.h."""
+
+
+def _add_scratch(layers: Layers, found: Lifetimes, to: int) -> None:
+    """Scratch memory of the steps; layers of a stream share it, as they take turns. And the stream's cursors."""
+    for time, moment in enumerate(layers.moments):
+        steps = range(moment.first, moment.last + 1)
+        sizes = {i: layers.kernels[i].scratch(layers.call(i)) for i in steps}
+        if any(sizes.values()):
+            found.scratch.update(dict.fromkeys((i for i in steps if sizes[i]), len(found.buffers)))
+            name = layers.sites[max(sizes, key=lambda i: sizes[i])].name or str(moment.first)
+            size = align(max(sizes.values()), to)
+            found.buffers.append(Buffer((f"scratch of {name}",), size, time, time, "scratch"))
+        if moment.streams:
+            found.cursors[time] = len(found.buffers)
+            size = align(CURSOR * (len(moment.pieces) + 1), to)
+            begin = -1 if moment.feeds else time  # set before the first row comes
+            found.buffers.append(Buffer((f"cursors of layer {moment.first}",), size, begin, time, "scratch"))
+
+
+def _overlaps(
+    layers: Layers, owner: Mapping[str, str], rings: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, str], int]]:
+    """(storage read, storage written) -> how far behind the first the second may begin, of all moments."""
+    groups: dict[str, set[str]] = {}
+    for name, root in owner.items():
+        groups.setdefault(root, set()).add(name)
+    for moment in layers.moments:
+        if not moment.streams:
+            site, kernel = layers.sites[moment.first], layers.kernels[moment.first]
+            yield from _of_step(site, kernel, owner)
+            continue
+        made = {p.site.y.name: p for p in moment.pieces}
+        read = {t.name: t for p in moment.pieces for t in p.inputs if t.name not in made}
+        written = {owner[name] for name in made if name not in rings}
+        for t in read.values():
+            if t.name in rings or owner[t.name] in written:
+                continue
+            for root in written:
+                names = frozenset(groups[root])
+                yield (owner[t.name], root), stream.distance(moment.pieces, moment.order, t, names)
+
+
+def _of_step(site: Site, kernel: Kernel, owner: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
+    data = list(_data(site))
+    if len(data) != 1 or len(site.outs) != 1 or owner[site.x.name] == owner[site.y.name]:
+        return
+    if kernel.overlap is not None:
+        room = kernel.overlap(site)
+    elif kernel.rows is not None and kernel.rows(site).batches == 1:
+        r = kernel.rows(site)
+        starts = ((y, max(y * r.stride - r.pad, 0)) for y in range(r.out_rows))
+        rooms = [first * r.in_pitch - (y + 1) * r.out_pitch for y, first in starts if first < r.in_rows]
+        room = min(rooms, default=0)
+    else:
+        room = None
+    if room is not None:
+        yield (owner[site.x.name], owner[site.y.name]), room

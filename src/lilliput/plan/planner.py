@@ -1,0 +1,212 @@
+"""The memory plan: a kernel per node, the byte offset of every tensor, and the exact size of the arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from lilliput.errors import UserError
+from lilliput.graph import Graph
+from lilliput.op import Kernel, Pick, Site, fastest, usable
+from lilliput.plan.lifetimes import Layers, Moment, lifetimes
+from lilliput.plan.place import largest_live_set, place
+from lilliput.plan.stream import Piece, order_of, piece, streamable
+from lilliput.plan.types import Plan, Step, Stream
+
+Ranges = Sequence[tuple[int, int]]
+"""First and last step of each stream, in order."""
+
+
+def plan(
+    graph: Graph,
+    features: frozenset[str] = frozenset(),
+    *,
+    pick: Pick = fastest,
+    streams: Ranges = (),
+    feed: bool = False,
+) -> Plan:
+    """Choose kernels and place every tensor. UserError names a layer or tensor that cannot be compiled.
+
+    The steps of each range in `streams` run row by row; with `feed` the first of them takes the model's input by rows.
+    """
+    refuse(graph)
+    found = layer_kernels(graph, features, pick)
+    inside = [i for first, last in streams for i in range(first, last + 1)]
+    made = arrange(graph, found, layer_pieces(found, inside, features, pick), streams, feed)
+    assert made is not None
+    return made
+
+
+def refuse(graph: Graph) -> None:
+    """UserError for a graph that no memory can be planned for."""
+    _refuse_constant_results(graph)
+    _refuse_types(graph)
+
+
+def layer_kernels(graph: Graph, features: frozenset[str], pick: Pick) -> list[tuple[Site, Kernel]]:
+    """The layers that compute something, with their kernels."""
+    sites = (site for site in graph.sites() if not site.op.view)
+    return [(site, _kernel(site, features, pick)) for site in sites]
+
+
+def layer_pieces(
+    found: Sequence[tuple[Site, Kernel]], steps: Iterable[int], features: frozenset[str], pick: Pick
+) -> dict[int, Piece | None]:
+    """Some layers as ones that compute a row at a time, where they can."""
+    return {i: piece(*found[i], features, pick) for i in steps}
+
+
+def arrange(
+    graph: Graph,
+    found: Sequence[tuple[Site, Kernel]],
+    pieces: Mapping[int, Piece | None],
+    streams: Ranges = (),
+    feed: bool = False,
+    below: int | None = None,
+) -> Plan | None:
+    """The plan for layers whose kernels are chosen; None where the arena cannot be smaller than `below`."""
+    layers = _layers(graph, found, pieces, streams, feed)
+    times = lifetimes(layers)
+    bound = largest_live_set(times.buffers, times.overlaps)
+    if below is not None and bound >= below:
+        return None
+    offsets = place(times.buffers, times.overlaps)
+    placed = tuple(zip(times.buffers, offsets, strict=True))
+    where = {name: offset for buffer, offset in placed for name in buffer.tensors}
+    steps = tuple(
+        Step(
+            site,
+            kernel,
+            offsets[times.scratch[i]] if i in times.scratch else None,
+            p.call if (p := _piece_of(layers, i)) else None,
+            p.rows if p else None,
+        )
+        for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True))
+    )
+    made = tuple(
+        Stream(
+            moment.first,
+            moment.last,
+            moment.order,
+            {t: rows for t, rows in times.rings.items() if _within(moment, t)},
+            offsets[times.cursors[time]],
+        )
+        for time, moment in enumerate(layers.moments)
+        if moment.streams
+    )
+    arena = max((offset + b.size for b, offset in placed), default=0)
+    return Plan(graph, steps, where, arena, placed, bound, times.overlaps, made)
+
+
+def _within(moment: Moment, name: str) -> bool:
+    return name == moment.feeds or any(p.site.y.name == name for p in moment.pieces)
+
+
+def _piece_of(layers: Layers, step: int) -> Piece | None:
+    moment = layers.moments[layers.times[step]]
+    return moment.pieces[step - moment.first] if moment.streams else None
+
+
+def _layers(
+    graph: Graph,
+    found: Sequence[tuple[Site, Kernel]],
+    pieces: Mapping[int, Piece | None],
+    streams: Ranges,
+    feed: bool,
+) -> Layers:
+    """The moments: streams, and the steps between them."""
+    sites, kernels = [site for site, _ in found], [kernel for _, kernel in found]
+    moments: list[Moment] = []
+    at = 0
+    for first, last in streams:
+        moments += [Moment(i, i) for i in range(at, first)]
+        if not streamable(graph, pieces, first, last):
+            refused = (sites[i] for i in range(first, last + 1) if pieces[i] is None)
+            names = ", ".join(site.name or site.op.name for site in refused)
+            raise UserError(f"layers {first} to {last} cannot run row by row{': ' if names else ''}{names}")
+        chosen = tuple(p for i in range(first, last + 1) if (p := pieces[i]))
+        feeds = _fed_input(graph, chosen) if feed and not moments else None
+        moments.append(Moment(first, last, chosen, order_of(chosen, feeds), feeds))
+        kernels[first : last + 1] = [p.kernel for p in chosen]
+        at = last + 1
+    if feed and not (moments and moments[0].feeds):
+        raise UserError("the input can be fed by rows only where the first layers run row by row")
+    moments += [Moment(i, i) for i in range(at, len(sites))]
+    return Layers(graph, sites, kernels, moments)
+
+
+def _fed_input(graph: Graph, pieces: Sequence[Piece]) -> str:
+    """The model's only input, which only the first stream may read."""
+    if len(graph.inputs) != 1 or graph.states:
+        raise UserError(f"a model with {len(graph.inputs)} inputs or with states cannot be fed by rows")
+    (name,) = graph.inputs
+    inside = sum(t.name == name for p in pieces for t in p.inputs)
+    readers = sum(t.name == name for site in graph.sites() for t in site.ins)
+    if inside != readers or not inside or name in graph.outputs:
+        raise UserError(
+            f"input '{name}' is read by layers that do not run row by row: it cannot be fed by rows"
+        )
+    return name
+
+
+def _refuse_constant_results(graph: Graph) -> None:
+    """Firmware computes its outputs in the arena; a constant lies in the flash, and so do its views."""
+    views: dict[str, tuple[Site, str]] = {}
+    for site in graph.sites():
+        if site.op.view and (site.x.constant or site.x.name in views):
+            views[site.y.name] = (site, views[site.x.name][1] if site.x.name in views else site.x.name)
+    for name in graph.outputs:
+        if graph.tensors[name].constant or name in views:
+            what = (
+                "a constant" if graph.tensors[name].constant else f"a view of the constant '{views[name][1]}'"
+            )
+            raise UserError(
+                f"output '{name}' is {what}: there is nothing to run. Take it out of the model's outputs and keep "
+                "its value in the application"
+            )
+    for name, (site, source) in views.items():
+        raise UserError(
+            f"layer '{site.name}': '{name}' is a view ({site.op.name}) of the constant '{source}'; store the constant "
+            f"with the shape {site.y.shape} instead"
+        )
+
+
+ARENA_TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
+"""What the inputs, results and outputs of firmware may be."""
+
+
+def _refuse_types(graph: Graph) -> None:
+    """Each input, result and output has a type that the generated C knows."""
+    for name, t in graph.tensors.items():
+        if not t.constant and t.dtype not in ARENA_TYPES:
+            what = (
+                "input"
+                if name in graph.inputs
+                else "output"
+                if name in graph.outputs
+                else "intermediate result"
+            )
+            raise UserError(
+                f"{what} '{name}' has the type {t.dtype}; firmware computes with {', '.join(ARENA_TYPES)}. "
+                "Convert it in the model, for example to float32 or int32"
+            )
+
+
+def _kernel(site: Site, features: frozenset[str], pick: Pick) -> Kernel:
+    kernels = usable(site, features)
+    if not kernels:
+        types = ", ".join(t.dtype for t in site.ins)
+        raise UserError(
+            f"layer '{site.name}': no kernel computes {site.op.name} from ({types}) to {site.y.dtype}; "
+            f"kernels: {', '.join(k.name for k in site.op.kernels) or 'none'}"
+        )
+    return pick(site, kernels)
+
+
+def peak_layer(plan: Plan) -> str:
+    """The name of the layer at which the most memory is alive; of a stream, its first layer."""
+    firsts = [s.first for s in plan.streams]
+    inside = {i for s in plan.streams for i in range(s.first, s.last + 1)}
+    moments = [i for i in range(len(plan.steps)) if i in firsts or i not in inside]
+    alive = [sum(b.size for b, _ in plan.buffers if b.first <= t <= b.last) for t in range(len(moments))]
+    step = plan.steps[moments[alive.index(max(alive))]] if alive else None
+    return step.site.name or step.site.op.name if step else "the input"

@@ -1,0 +1,188 @@
+"""Streams: layers that run row by row, interleaved, so that of the tensors between them only a few rows exist.
+
+The order of the rows is found by asking for the last layers' rows one after the other; each asks for the rows that it
+needs, and none is computed twice. The rings are as small as that order allows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lilliput.graph import Graph, Tensor
+from lilliput.op import Kernel, Pick, Rows, Site, usable
+from lilliput.plan.types import FEED, row_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """How a layer computes one row: the kernel, what it is called with, and how that walks over the input."""
+
+    site: Site
+    kernel: Kernel
+    call: Site
+    rows: Rows
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors whose rows it reads; only the first has a window."""
+        return tuple(t for t in self.site.ins if not t.constant)
+
+    def needs(self, row: int) -> tuple[int, int]:
+        """The first and the last input row of a result's row; the last is smaller where all lie outside."""
+        r = self.rows
+        first = row * r.stride - r.pad
+        return max(first, 0), min(first + (r.taps - 1) * r.dilation, r.in_rows - 1)
+
+
+def _image(t: Tensor) -> bool:
+    return len(t.shape) == 4 and t.shape[0] == 1 and t.shape[1] > 1
+
+
+def _one_row(t: Tensor) -> Tensor:
+    """The first row of an image; constants stay."""
+    if t.constant:
+        return t
+    return replace(t, shape=(1, 1, *t.shape[2:]))
+
+
+def piece(site: Site, kernel: Kernel, features: frozenset[str], pick: Pick) -> Piece | None:
+    """The layer as one that computes a row at a time, or None when it cannot."""
+    data = [t for t in site.ins if not t.constant]
+    if len(site.outs) != 1 or not data or not all(map(_image, (*data, site.y))) or kernel.rendered:
+        return None
+    if kernel.rows is not None:
+        rows = kernel.rows(site)
+        if len(data) == 1 and rows.out_rows == site.y.shape[1] and rows.in_rows == site.x.shape[1]:
+            return Piece(site, kernel, site, rows)
+        if len(data) > 1 or rows.in_rows != 1 or rows.out_rows != 1 or rows.taps != 1:
+            return None
+    elif not _row_by_row(site, kernel):
+        return None
+    call = Site(site.op, tuple(map(_one_row, site.ins)), (_one_row(site.y),), site.name)
+    kernels = usable(call, features)
+    chosen = pick(call, kernels) if kernels else None
+    if chosen is None or chosen.rendered or chosen.variadic or (chosen.rows is None) != (kernel.rows is None):
+        return None
+    height = site.y.shape[1]
+    pitches = (row_bytes(t.nbytes, t.shape) for t in (data[0], site.y))
+    return Piece(site, chosen, call, Rows(height, next(pitches), height, next(pitches)))
+
+
+def _row_by_row(site: Site, kernel: Kernel) -> bool:
+    """Whether each row of the result is computed from the same row of at most two operands, and from constants."""
+    data = [t for t in site.ins if not t.constant]
+    same = all(t.shape == site.y.shape for t in data) and site.x in data
+    constants = (t for t in site.ins if t.constant)
+    alike = all(t.size == 1 or all(d == 1 for d in t.shape[:-1]) for t in constants)
+    local = site.op.elementwise or site.op.row_by_row
+    return local and not kernel.variadic and same and len(data) <= 2 and alike
+
+
+def order_of(pieces: Sequence[Piece], feeds: str | None = None) -> tuple[int, ...]:
+    """Which layer computes its next row, from the first row to the last; `feeds`: the input that comes by rows."""
+    maker = {p.site.y.name: i for i, p in enumerate(pieces)}
+    if feeds is not None:
+        maker[feeds] = FEED
+    made: dict[int, int] = defaultdict(int)
+    order: list[int] = []
+
+    def ask(i: int, row: int) -> None:
+        """Compute rows of layer i up to `row`."""
+        while made[i] <= row:
+            if i != FEED:
+                last = pieces[i].needs(made[i])[1]
+                for t in pieces[i].inputs:
+                    if t.name in maker:
+                        ask(maker[t.name], last)
+            order.append(i)
+            made[i] += 1
+
+    read = {t.name for p in pieces for t in p.inputs}
+    ends = [i for i, p in enumerate(pieces) if p.site.y.name not in read]
+    heights = [pieces[i].rows.out_rows for i in ends]
+    for step in range(max(heights)):  # results of different heights advance alike
+        for i, height in zip(ends, heights, strict=True):
+            ask(i, (step + 1) * height // max(heights) - 1)
+    for i, p in enumerate(
+        pieces
+    ):  # rows that nobody reads are computed all the same: others may see the tensor
+        ask(i, p.rows.out_rows - 1)
+    if feeds is not None:
+        height = next(t.shape[1] for p in pieces for t in p.inputs if t.name == feeds)
+        ask(FEED, height - 1)
+    return tuple(order)
+
+
+def events(pieces: Sequence[Piece], order: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(layer, row) in the order of their computation; FEED's layer is -1."""
+    made: dict[int, int] = defaultdict(int)
+    for i in order:
+        yield i, made[i]
+        made[i] += 1
+
+
+def last_reads(pieces: Sequence[Piece], order: Sequence[int], names: frozenset[str]) -> dict[int, int]:
+    """Row of the named tensors, which share their storage -> the last event that reads it."""
+    found: dict[int, int] = {}
+    for at, (i, row) in enumerate(events(pieces, order)):
+        if i != FEED and any(t.name in names for t in pieces[i].inputs):
+            first, last = pieces[i].needs(row)
+            found.update(dict.fromkeys(range(first, last + 1), at))
+    return found
+
+
+def ring_rows(pieces: Sequence[Piece], order: Sequence[int], names: frozenset[str], feeds: str | None) -> int:
+    """How many rows of the named tensors, written one over the other, are alive at a time."""
+    until = last_reads(pieces, order, names)
+    most, oldest, alive = 1, 0, set[int]()
+    for at, (i, row) in enumerate(events(pieces, order)):
+        name = feeds if i == FEED else pieces[i].site.y.name
+        if name in names:
+            alive.add(row)
+        if alive:
+            oldest = min(alive)
+            most = max(most, max(alive) - oldest + 1)
+        alive = {r for r in alive if until.get(r, -1) > at}
+    return most
+
+
+def distance(pieces: Sequence[Piece], order: Sequence[int], read: Tensor, written: frozenset[str]) -> int:
+    """How many bytes behind the beginning of `read` the storage of the whole tensors `written` may begin.
+
+    A row is written when rows of the input are still to be read, in this event or later; it has to end before the
+    first of these.
+    """
+    pitch = row_bytes(read.nbytes, read.shape)
+    lowest: list[int | None] = []  # for each event: the first input row that it or a later one reads
+    least: int | None = None
+    for i, row in reversed(list(events(pieces, order))):
+        if i != FEED and any(t.name == read.name for t in pieces[i].inputs):
+            first, last = pieces[i].needs(row)
+            if first <= last:
+                least = first if least is None else min(least, first)
+        lowest.append(least)
+    lowest.reverse()
+    best: int | None = None
+    for at, (i, row) in enumerate(events(pieces, order)):
+        needed = lowest[at]
+        if i != FEED and pieces[i].site.y.name in written and needed is not None:
+            t = pieces[i].site.y
+            room = needed * pitch - (row + 1) * row_bytes(t.nbytes, t.shape)
+            best = room if best is None else min(best, room)
+    return read.nbytes if best is None else best
+
+
+def streamable(graph: Graph, pieces: Mapping[int, Piece | None], first: int, last: int) -> bool:
+    """Whether steps first to last can run row by row: all can, and none reads another's result through a view."""
+    if any(pieces[i] is None for i in range(first, last + 1)):
+        return False
+    made = {p.site.y.name for i in range(first, last + 1) if (p := pieces[i])}
+    seen = set(made)
+    for site in graph.sites():
+        if site.op.view and site.x.name in seen:
+            seen.add(site.y.name)
+    return not any(
+        t.name in seen - made for i in range(first, last + 1) if (p := pieces[i]) for t in p.inputs
+    )
