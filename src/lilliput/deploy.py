@@ -175,8 +175,11 @@ def build_mark(firmware: Firmware) -> str:
 
 def with_firmware(report: Report, firmware: Firmware, profile: Any = None) -> Report:
     """The report with what the shipped ELF needs and does, its memory map, and the boards it fits."""
+    from lilliput.plan import plan
     from lilliput.report.collect import memory_map
 
     profile = profile or firmware.profile()
     found: Any = ranking(profile)["boards"]
-    return replace(report, profile=profile, memory=memory_map(firmware.plan), boards=tuple(found))
+    before = plan(firmware.graph, firmware.target.isa, share=False)
+    memory = replace(memory_map(firmware.plan), before=memory_map(before))
+    return replace(report, profile=profile, memory=memory, boards=tuple(found))

@@ -11,17 +11,26 @@ typedef struct {
   int32_t taps, stride, dilation, pad;
 } rows_t;
 
-/* Run `kernel` for every output row. Inlined, so that the call is direct and its stack is known. */
+/* Run `kernel` for one output row. All of this is inlined, so that calls are direct and their stack is known. */
+LILLIPUT_INLINE void one_row(row_kernel_t *kernel, const void *params, const rows_t *r, const unsigned char *x,
+                             unsigned char *y, void *scratch, int32_t oy) {
+  const void *rows[LILLIPUT_TAPS];
+  for (int32_t k = 0; k < r->taps; k++) {
+    const int32_t iy = oy * r->stride + k * r->dilation - r->pad;
+    rows[k] = iy >= 0 && iy < r->in_rows ? (const void *)(x + iy * r->in_pitch) : r->pad_row;
+  }
+  kernel(params, rows, y + oy * r->out_pitch, scratch);
+}
+
 LILLIPUT_INLINE void over_rows(row_kernel_t *kernel, const void *params, const rows_t *r, const unsigned char *x,
                                unsigned char *y, void *scratch) {
-  const void *rows[LILLIPUT_TAPS];
-  for (int32_t oy = 0; oy < r->out_rows; oy++) {
-    for (int32_t k = 0; k < r->taps; k++) {
-      const int32_t iy = oy * r->stride + k * r->dilation - r->pad;
-      rows[k] = iy >= 0 && iy < r->in_rows ? (const void *)(x + iy * r->in_pitch) : r->pad_row;
-    }
-    kernel(params, rows, y + oy * r->out_pitch, scratch);
-  }
+  for (int32_t oy = 0; oy < r->out_rows; oy++) one_row(kernel, params, r, x, y, scratch, oy);
+}
+
+/* The last row first: where the result shares memory with the input and lies above it. */
+LILLIPUT_INLINE void over_rows_back(row_kernel_t *kernel, const void *params, const rows_t *r, const unsigned char *x,
+                                    unsigned char *y, void *scratch) {
+  for (int32_t oy = r->out_rows - 1; oy >= 0; oy--) one_row(kernel, params, r, x, y, scratch, oy);
 }
 
 /* What a layer of a stream remembers from row to row. Rings and whole tensors alike: a place is a row modulo the rows

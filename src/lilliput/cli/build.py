@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,7 @@ class Compiler(StrEnum):
 class Optimize(StrEnum):
     speed = "speed"
     size = "size"
+    ram = "ram"
 
 
 class Method(StrEnum):
@@ -102,7 +105,18 @@ def compile(
     external_data: ExternalData = False,
     name: Annotated[str | None, typer.Option(help="Prefix of all C names; default: MODEL's.")] = None,
     compiler: Annotated[Compiler, typer.Option(help="C compiler.")] = Compiler.zig,
-    optimize: Annotated[Optimize, typer.Option(help="What kernels and C compiler aim at.")] = Optimize.speed,
+    optimize: Annotated[
+        Optimize, typer.Option(help="What kernels, memory plan and C compiler aim at.")
+    ] = Optimize.speed,
+    ram: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BYTES", help="A budget, 20480 or 20k: the fastest plan within it, and its price."
+        ),
+    ] = None,
+    feed_rows: Annotated[
+        bool, typer.Option("--feed-rows", help="The input comes row by row, as from a camera.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Turn a model into C99 and firmware for a core."""
@@ -124,12 +138,47 @@ def compile(
             out=output,
             compiler=compiler.value,
             optimize=optimize.value,
+            ram=None if ram is None else byte_count(ram),
+            feed_rows=feed_rows,
         )
-    facts = facts_of(firmware)
+        facts = facts_of(firmware) | ({} if ram is None else {"trade": trade(firmware)})
     if json:
         print_json(facts)
         return
     show(_compiled_view(firmware, facts))
+
+
+def byte_count(text: str) -> int:
+    """20480, 20k or 1M as bytes."""
+    from lilliput.errors import UserError
+
+    found = re.fullmatch(r"(\d{1,9})([kKM]?)", text.strip())
+    if found is None:
+        raise UserError(f"--ram {text}: expected a number of bytes such as 20480, 20k or 1M")
+    return int(found[1]) * {"": 1, "k": 1024, "K": 1024, "M": 1024**2}[found[2]]
+
+
+def trade(firmware: Firmware) -> dict[str, int]:
+    """What a RAM budget costs: RAM and instructions of this firmware and of the one without a budget."""
+    from lilliput.firmware import compile as compile_graph
+
+    with tempfile.TemporaryDirectory() as folder:
+        free = compile_graph(
+            firmware.graph,
+            firmware.target,
+            name=firmware.name,
+            out=folder,
+            compiler=firmware.compiler,
+            optimize=firmware.optimize,
+            feed_rows=firmware.plan.fed is not None,
+        )
+        before, after = (f.profile() for f in (free, firmware))
+    return {
+        "ram": after["ram"]["total"],
+        "instructions": after["instructions"],
+        "ram_without": before["ram"]["total"],
+        "instructions_without": before["instructions"],
+    }
 
 
 def read_model(model: Path, shape: list[str] | None, external_data: bool) -> Graph:
@@ -213,6 +262,7 @@ def facts_of(firmware: Firmware) -> dict[str, Any]:
             "static": static,
             "total": image.arena.size + firmware.stack + static,
         },
+        "streams": [[s.first, s.last] for s in firmware.plan.streams],
         "inputs": [_tensor(graph, name) for name in graph.inputs],
         "outputs": [_tensor(graph, name) for name in graph.outputs],
     }
@@ -244,6 +294,18 @@ def _compiled_view(firmware: Firmware, facts: dict[str, Any]) -> Any:
     grid.add_row("Flash", units.size(flash["total"]), parts)
     parts = f"arena {units.size(ram['arena'])} + stack {units.size(ram['stack'])}"
     grid.add_row("RAM", units.size(ram["total"]), parts)
+    for first, last in facts["streams"]:
+        grid.add_row(
+            "By rows",
+            f"layers {first + 1} to {last + 1}",
+            "only a few rows of the tensors between them exist",
+        )
+    if paid := facts.get("trade"):
+        more = paid["instructions"] / paid["instructions_without"] - 1
+        saved = units.size(paid["ram_without"] - paid["ram"])
+        grid.add_row(
+            "Budget", f"{100 * more:+.1f} % instructions", f"for {saved} of RAM less than without a budget"
+        )
     return Group(grid, Text(f"Written: {firmware.folder / firmware.name}.c, .h, .lil and .elf"))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lilliput.errors import UserError
 from lilliput.graph import Graph
 from lilliput.op import Kernel, Pick, Site, fastest
-from lilliput.plan.planner import Ranges, arrange, layer_kernels, layer_pieces, refuse
+from lilliput.plan.planner import Ranges, arrange, busiest_moment, layer_kernels, layer_pieces, refuse
 from lilliput.plan.stream import Piece, streamable
 from lilliput.plan.types import Plan
 
@@ -137,13 +137,8 @@ def _better(
 
 def _busiest(plan: Plan) -> int:
     """The step at which the most memory is alive."""
-    moments: list[int] = []
-    for i in range(len(plan.steps)):
-        stream = plan.stream_of(i)
-        if stream is None or stream.first == i:
-            moments.append(i)
-    alive = [sum(b.size for b, _ in plan.buffers if b.first <= t <= b.last) for t in range(len(moments))]
-    return moments[alive.index(max(alive))] if alive else 0
+    moments = plan.moments()
+    return moments[busiest_moment(plan)][0] if moments else 0
 
 
 def _widest(search: Search, peak: int, taken: Ranges, cheap: bool) -> tuple[int, int, int] | None:

@@ -58,10 +58,10 @@ class Lifetimes:
     cursors: dict[int, int] = field(default_factory=dict)
     """Moment -> its buffer."""
     rings: dict[str, int] = field(default_factory=dict)
-    overlaps: dict[tuple[int, int], int] = field(default_factory=dict)
+    overlaps: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
 
-def _storage(layers: Layers) -> dict[str, str]:
+def _storage(layers: Layers, share: bool) -> dict[str, str]:
     """Tensor -> the tensor whose storage it uses: views, and results written over an input that dies there."""
     graph, times = layers.graph, layers.times
     owner = {name: name for name, t in graph.tensors.items() if not t.constant}
@@ -72,7 +72,7 @@ def _storage(layers: Layers) -> dict[str, str]:
     readers = Counter(t.name for site in graph.sites() for t in _data(site))
     for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True)):
         streams = layers.moments[times[i]].streams
-        for index in kernel.in_place(layers.call(i)):
+        for index in kernel.in_place(layers.call(i)) if share else ():
             source = site.ins[index]
             root = owner.get(source.name)
             free = (
@@ -103,9 +103,9 @@ def last_use(layers: Layers, owner: Mapping[str, str]) -> dict[str, int]:
     return last
 
 
-def lifetimes(layers: Layers) -> Lifetimes:
-    """The buffers that a plan has to place."""
-    graph, owner, to = layers.graph, _storage(layers), alignment(layers.graph)
+def lifetimes(layers: Layers, *, share: bool = True) -> Lifetimes:
+    """The buffers that a plan has to place; without `share` no result takes the place of what it is computed from."""
+    graph, owner, to = layers.graph, _storage(layers, share), alignment(layers.graph)
     groups: dict[str, list[str]] = {}
     for name, root in owner.items():
         groups.setdefault(root, []).append(name)
@@ -130,11 +130,11 @@ def lifetimes(layers: Layers) -> Lifetimes:
         of_group[root] = len(found.buffers)
         found.buffers.append(Buffer(tuple(names), size, max(first, 0) if rows else first, last[root], kind))
     _add_scratch(layers, found, to)
-    for (read, written), bytes_ in _overlaps(layers, owner, found.rings):
+    for (read, written), (below, above) in _overlaps(layers, owner, found.rings) if share else ():
         pair = of_group[read], of_group[written]
         x, y = (found.buffers[i] for i in pair)
         if x.last == y.first:
-            found.overlaps[pair] = max(bytes_, -y.size) // to * to
+            found.overlaps[pair] = max(below, -y.size) // to * to, align(min(above, x.size), to)
     return found
 
 
@@ -170,10 +170,12 @@ def _add_scratch(layers: Layers, found: Lifetimes, to: int) -> None:
             found.buffers.append(Buffer((f"cursors of layer {moment.first}",), size, begin, time, "scratch"))
 
 
-def _overlaps(
-    layers: Layers, owner: Mapping[str, str], rings: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, str], int]]:
-    """(storage read, storage written) -> how far behind the first the second may begin, of all moments."""
+Overlap = tuple[tuple[str, str], tuple[int, int]]
+"""(storage read, storage written) and how the second may lie to the first: see types.Overlaps."""
+
+
+def _overlaps(layers: Layers, owner: Mapping[str, str], rings: Mapping[str, int]) -> Iterator[Overlap]:
+    """The inputs and results of all moments that may share memory."""
     groups: dict[str, set[str]] = {}
     for name, root in owner.items():
         groups.setdefault(root, set()).add(name)
@@ -190,21 +192,24 @@ def _overlaps(
                 continue
             for root in written:
                 names = frozenset(groups[root])
-                yield (owner[t.name], root), stream.distance(moment.pieces, moment.order, t, names)
+                below = stream.distance(moment.pieces, moment.order, t, names)
+                yield (owner[t.name], root), (below, t.nbytes)
 
 
-def _of_step(site: Site, kernel: Kernel, owner: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
+def _of_step(site: Site, kernel: Kernel, owner: Mapping[str, str]) -> Iterator[Overlap]:
     data = list(_data(site))
     if len(data) != 1 or len(site.outs) != 1 or owner[site.x.name] == owner[site.y.name]:
         return
+    pair = owner[site.x.name], owner[site.y.name]
     if kernel.overlap is not None:
-        room = kernel.overlap(site)
-    elif kernel.rows is not None and kernel.rows(site).batches == 1:
-        r = kernel.rows(site)
-        starts = ((y, max(y * r.stride - r.pad, 0)) for y in range(r.out_rows))
-        rooms = [first * r.in_pitch - (y + 1) * r.out_pitch for y, first in starts if first < r.in_rows]
-        room = min(rooms, default=0)
-    else:
-        room = None
-    if room is not None:
-        yield (owner[site.x.name], owner[site.y.name]), room
+        if (below := kernel.overlap(site)) is not None:
+            yield pair, (below, site.x.nbytes)
+    elif kernel.rows is not None and (r := kernel.rows(site)).batches == 1:
+        windows = [(y, y * r.stride - r.pad) for y in range(r.out_rows)]
+        firsts = ((y, max(at, 0)) for y, at in windows)
+        lasts = ((y, min(at + (r.taps - 1) * r.dilation, r.in_rows - 1)) for y, at in windows)
+        below = min(
+            (at * r.in_pitch - (y + 1) * r.out_pitch for y, at in firsts if at < r.in_rows), default=0
+        )
+        above = max(((at + 1) * r.in_pitch - y * r.out_pitch for y, at in lasts if at >= 0), default=0)
+        yield pair, (below, above)

@@ -20,9 +20,11 @@ def forbidden(i: int, j: int, sizes: Sequence[int], at: int, shared: Overlaps) -
     """Buffer j lies at `at`: buffer i must not begin strictly between these two."""
     low, high = at - sizes[i], at + sizes[j]
     if (j, i) in shared:  # i is written where j has been read
-        low = max(low, at + shared[j, i])
-    elif (i, j) in shared:
-        high = min(high, at - shared[i, j])
+        below, above = shared[j, i]
+        return max(low, at + below), min(high, at + above)
+    if (i, j) in shared:
+        below, above = shared[i, j]
+        return max(low, at - above), min(high, at - below)
     return low, high
 
 
@@ -33,15 +35,17 @@ def largest_live_set(buffers: Sequence[Buffer], shared: Overlaps = NO_OVERLAPS) 
     for b in buffers:
         for i in range(bisect_right(ends, b.first - 1), bisect_right(ends, b.last)):
             total[i] += b.size
-    for (x, y), distance in shared.items():
+    for (x, y), distances in shared.items():
         sizes = buffers[x].size, buffers[y].size
-        total[ends.index(buffers[y].first)] -= sum(sizes) - extent(*sizes, distance)
+        total[ends.index(buffers[y].first)] -= sum(sizes) - extent(*sizes, *distances)
     return max(total, default=0)
 
 
-def extent(read: int, written: int, distance: int) -> int:
-    """The bytes of an input and a result that lie as close together as `distance` lets them."""
-    return min(read + written, max(written, read) if distance >= 0 else max(written, read - distance))
+def extent(read: int, written: int, below: int, above: int) -> int:
+    """The bytes of an input and a result that lie as close together as an overlap lets them."""
+    first = max(written, read - min(below, 0))
+    last = max(read, written + max(above, 0))
+    return min(read + written, first, last)
 
 
 def place(buffers: Sequence[Buffer], shared: Overlaps = NO_OVERLAPS) -> list[int]:

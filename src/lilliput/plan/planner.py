@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from lilliput.errors import UserError
 from lilliput.graph import Graph
 from lilliput.op import Kernel, Pick, Site, fastest, usable
-from lilliput.plan.lifetimes import Layers, Moment, lifetimes
+from lilliput.plan.lifetimes import Layers, Lifetimes, Moment, lifetimes
 from lilliput.plan.place import largest_live_set, place
 from lilliput.plan.stream import Piece, order_of, piece, streamable
 from lilliput.plan.types import Plan, Step, Stream
@@ -23,15 +23,17 @@ def plan(
     pick: Pick = fastest,
     streams: Ranges = (),
     feed: bool = False,
+    share: bool = True,
 ) -> Plan:
     """Choose kernels and place every tensor. UserError names a layer or tensor that cannot be compiled.
 
     The steps of each range in `streams` run row by row; with `feed` the first of them takes the model's input by rows.
+    Without `share` no result takes the place of what it is computed from: what the other plans are compared with.
     """
     refuse(graph)
     found = layer_kernels(graph, features, pick)
     inside = [i for first, last in streams for i in range(first, last + 1)]
-    made = arrange(graph, found, layer_pieces(found, inside, features, pick), streams, feed)
+    made = arrange(graph, found, layer_pieces(found, inside, features, pick), streams, feed, share=share)
     assert made is not None
     return made
 
@@ -62,16 +64,18 @@ def arrange(
     streams: Ranges = (),
     feed: bool = False,
     below: int | None = None,
+    share: bool = True,
 ) -> Plan | None:
     """The plan for layers whose kernels are chosen; None where the arena cannot be smaller than `below`."""
     layers = _layers(graph, found, pieces, streams, feed)
-    times = lifetimes(layers)
+    times = lifetimes(layers, share=share)
     bound = largest_live_set(times.buffers, times.overlaps)
     if below is not None and bound >= below:
         return None
     offsets = place(times.buffers, times.overlaps)
     placed = tuple(zip(times.buffers, offsets, strict=True))
     where = {name: offset for buffer, offset in placed for name in buffer.tensors}
+    backwards = _backwards(layers, times, where)
     steps = tuple(
         Step(
             site,
@@ -79,6 +83,7 @@ def arrange(
             offsets[times.scratch[i]] if i in times.scratch else None,
             p.call if (p := _piece_of(layers, i)) else None,
             p.rows if p else None,
+            i in backwards,
         )
         for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True))
     )
@@ -95,6 +100,19 @@ def arrange(
     )
     arena = max((offset + b.size for b, offset in placed), default=0)
     return Plan(graph, steps, where, arena, placed, bound, times.overlaps, made)
+
+
+def _backwards(layers: Layers, times: Lifetimes, where: Mapping[str, int]) -> set[int]:
+    """The steps whose result lies above the beginning of an input that it shares memory with."""
+    buffer = {name: i for i, b in enumerate(times.buffers) for name in b.tensors}
+    found = set()
+    for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True)):
+        pair = buffer.get(site.x.name, -1), buffer.get(site.y.name, -1)
+        if kernel.rows is not None and pair in times.overlaps:
+            distance = where[site.y.name] - where[site.x.name]
+            if times.overlaps[pair][0] < distance < times.buffers[pair[0]].size:
+                found.add(i)
+    return found
 
 
 def _within(moment: Moment, name: str) -> bool:
@@ -204,9 +222,13 @@ def _kernel(site: Site, features: frozenset[str], pick: Pick) -> Kernel:
 
 def peak_layer(plan: Plan) -> str:
     """The name of the layer at which the most memory is alive; of a stream, its first layer."""
-    firsts = [s.first for s in plan.streams]
-    inside = {i for s in plan.streams for i in range(s.first, s.last + 1)}
-    moments = [i for i in range(len(plan.steps)) if i in firsts or i not in inside]
-    alive = [sum(b.size for b, _ in plan.buffers if b.first <= t <= b.last) for t in range(len(moments))]
-    step = plan.steps[moments[alive.index(max(alive))]] if alive else None
+    moments = plan.moments()
+    step = plan.steps[moments[busiest_moment(plan)][0]] if moments else None
     return step.site.name or step.site.op.name if step else "the input"
+
+
+def busiest_moment(plan: Plan) -> int:
+    """When the most memory is alive."""
+    times = range(len(plan.moments()))
+    alive = [sum(b.size for b, _ in plan.buffers if b.first <= t <= b.last) for t in times]
+    return alive.index(max(alive)) if alive else 0

@@ -26,9 +26,10 @@ class Buffer:
     kind: str = "activation"
 
 
-Overlaps = Mapping[tuple[int, int], int]
-"""(buffer read, buffer written) -> how many bytes after the first one the second may begin, and then share memory
-with it, although both are needed at one moment: what is written lies where everything has been read."""
+Overlaps = Mapping[tuple[int, int], tuple[int, int]]
+"""(buffer read, buffer written) -> (below, above): both are needed at one moment, and yet may share memory, because
+what is written lies where everything has been read. The second begins at most `below` bytes after the first and its
+rows are computed in their order, or at least `above` bytes after it, with the last row first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,8 @@ class Step:
     scratch: int | None = None
     piece: Site | None = None
     rows: Rows | None = None
+    backwards: bool = False
+    """Whether the last row is computed first."""
 
 
 FEED = -1
@@ -97,6 +100,15 @@ class Plan:
     def stream_of(self, step: int) -> Stream | None:
         """The stream that a step is part of."""
         return next((s for s in self.streams if s.first <= step <= s.last), None)
+
+    def moments(self) -> tuple[tuple[int, int], ...]:
+        """The first and last step of what happens at each time that buffers tell: a layer, or a stream."""
+        found: list[tuple[int, int]] = []
+        for i in range(len(self.steps)):
+            stream = self.stream_of(i)
+            if stream is None or stream.first == i:
+                found.append((i, stream.last if stream else i))
+        return tuple(found)
 
     def ring(self, name: str) -> int | None:
         """How many rows of a tensor exist at a time; None: the whole tensor."""

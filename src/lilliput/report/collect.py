@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lilliput.plan import Plan
+from lilliput.plan import Buffer, Plan
 from lilliput.report.data import Block, Classification, ClassRow, Confusion, Kind, MemoryMap, WrongSample
 from lilliput.train.metrics import ClassificationReport
 
@@ -15,14 +15,17 @@ _KINDS: dict[str, Kind] = {"input": "input", "output": "output", "scratch": "scr
 def memory_map(plan: Plan) -> MemoryMap:
     """The plan's buffers as blocks; tensors that share one in turn are one block, named by both.
 
-    A plan counts the filling of the input as step -1 and the reading of the output as a step after the last
-    one; the map shows the steps that compute.
+    Layers of a stream are one step. A plan counts the filling of the input as step -1 and the reading of the output as
+    a step after the last one; the map shows the steps that compute.
     """
-    steps = tuple(step.site.name or step.site.op.name for step in plan.steps)
+    names = [step.site.name or step.site.op.name for step in plan.steps]
+    steps = tuple(
+        names[first] if first == last else f"{names[first]} … {names[last]}" for first, last in plan.moments()
+    )
     end = max(0, len(steps) - 1)
     blocks = [
         Block(
-            tensor=" → ".join(buffer.tensors),
+            tensor=" → ".join(buffer.tensors) + _rows(plan, buffer),
             first=min(max(buffer.first, 0), end),
             last=min(max(buffer.last, 0), end),
             offset=offset,
@@ -32,6 +35,12 @@ def memory_map(plan: Plan) -> MemoryMap:
         for buffer, offset in plan.buffers
     ]
     return MemoryMap(plan.arena, steps, tuple(sorted(blocks, key=lambda b: (b.first, b.offset))))
+
+
+def _rows(plan: Plan, buffer: Buffer) -> str:
+    """How many rows of a streamed tensor there are."""
+    rows = plan.ring(buffer.tensors[0])
+    return "" if rows is None else f" ({rows} {'row' if rows == 1 else 'rows'})"
 
 
 def classification(report: ClassificationReport) -> Classification:

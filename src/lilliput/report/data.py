@@ -193,6 +193,7 @@ class MemoryMap:
     arena: int
     steps: tuple[str, ...]
     blocks: tuple[Block, ...]
+    before: MemoryMap | None = None  # layer by layer, with nothing shared
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ def render_html(report: Report) -> str:
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
         training=_training(report.training) if report.training and report.training.epochs else None,
         memory=svg.memory_map(report.memory) if report.memory and report.memory.blocks else None,
+        memory_before=svg.memory_map(report.memory.before)
+        if report.memory and report.memory.before
+        else None,
         busiest=data.busiest_step(report.memory) if report.memory else None,
         kinds=_kinds(report),
         matrix=_matrix(report.confusion) if report.confusion else None,
@@ -166,7 +169,8 @@ def _training(training: Training) -> _TrainingView:
 
 def _kinds(report: Report) -> list[str]:
     """The kinds of tensors on the map, in the order of the legend."""
-    present = {block.kind for block in report.memory.blocks} if report.memory else set()
+    maps = (report.memory, report.memory and report.memory.before)
+    present = {block.kind for found in maps if found for block in found.blocks}
     return [kind for kind in ("input", "activation", "scratch", "output") if kind in present]
 
 
