@@ -1,10 +1,14 @@
-"""What a firmware costs: instructions, memory and cycles, all read from the shipped ELF, its map or its run."""
+"""What a firmware costs: instructions, memory and cycles, all read from the shipped ELF, its map or its run.
+
+A layer's code is its own function, with what the compiler made for it alone; kernels that layers share are not in it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
+from lilliput.emit import constants_of
 from lilliput.emulate.cycles import cycles_estimate
 from lilliput.errors import CheckError
 from lilliput.examples import draw
@@ -37,6 +41,7 @@ def profile(firmware: Firmware) -> dict[str, Any]:
         "instructions": call.instructions,
         "instructions_range": [min(counts), max(counts)],
         "cycles_estimate": [int(low), int(high)],
+        "jumps": int(call.counts.taken.sum()),
         "flash": {"code": image.flash.code, "constants": image.flash.constants, "total": image.flash.total},
         "ram": {
             "arena": arena.size,
@@ -53,9 +58,9 @@ def _layers(firmware: Firmware, golden: dict[str, Array]) -> list[dict[str, Any]
     segments: Counter[str] = Counter()
     for function, instructions in layers_on_machine(firmware, firmware.machine, golden, lambda *_: None):
         segments[function] += instructions
-    rows = []
-    for step, function in zip(firmware.plan.steps, firmware.emitted.layers, strict=True):
-        weights = sum(t.nbytes for t in step.site.ins if t.constant)
+    rows, symbols = [], firmware.image.symbols
+    owned = constants_of(firmware.plan, firmware.name)
+    for step, function, names in zip(firmware.plan.steps, firmware.emitted.layers, owned, strict=True):
         rows.append(
             {
                 "name": step.site.name or function,
@@ -63,7 +68,8 @@ def _layers(firmware: Firmware, golden: dict[str, Array]) -> list[dict[str, Any]
                 "kernel": step.kernel.name,
                 "macs": step.site.op.macs(step.site),
                 "instructions": segments[function],
-                "constants": weights,
+                "constants": sum(symbols[name].size for name in names if name in symbols),
+                "code": firmware.image.symbol(function).size,
                 "output": list(step.site.y.shape),
             }
         )

@@ -19,7 +19,13 @@ class Constants:
         self.prefix = prefix
         self.names: dict[tuple[str, bytes], str] = {}
         self.definitions: list[str] = []
+        self.symbols: list[str] = []
         self.pads: dict[tuple[str, float], int] = {}
+
+    def define(self, declared: str, body: str) -> None:
+        """`declared` is a type and a name, perhaps with a size."""
+        self.symbols.append(declared.split()[-1].split("[")[0])
+        self.definitions.append(f"static const {declared} = {{{body}}};")
 
     def array(self, values: Array) -> str:
         key = (str(values.dtype), values.tobytes())
@@ -27,9 +33,7 @@ class Constants:
             self.names[key] = f"{self.prefix}_c{len(self.names)}"
             c_type = literals.C_TYPES[str(values.dtype)]
             body = literals.array(values)
-            self.definitions.append(
-                f"static const {c_type} {self.names[key]}[{values.size}] = {{\n{body}\n}};"
-            )
+            self.define(f"{c_type} {self.names[key]}[{values.size}]", f"\n{body}\n")
         return self.names[key]
 
     def pad_row(self, rows: Rows) -> str:
@@ -49,7 +53,7 @@ class Constants:
         for field, value in params.items():
             text = self.array(value) if isinstance(value, np.ndarray) else literals.number(value)
             fields.append(f".{field} = {text}")
-        self.definitions.append(f"static const {kernel.name}_t {name} = {{\n{literals.wrapped(fields)},\n}};")
+        self.define(f"{kernel.name}_t {name}", f"\n{literals.wrapped(fields)},\n")
 
     def rows(self, rows: Rows, name: str) -> None:
         fields = {
@@ -64,4 +68,4 @@ class Constants:
             "pad": rows.pad,
         }
         values = literals.wrapped(f".{field} = {value}" for field, value in fields.items())
-        self.definitions.append(f"static const rows_t {name} = {{\n{values},\n}};")
+        self.define(f"rows_t {name}", f"\n{values},\n")

@@ -81,9 +81,8 @@ def _row_lines(
     assert rows is not None
     data = [t for t in site.ins if not t.constant]
     heights = [plan.ring(t.name) or t.shape[1] for t in (site.y, *data, data[0])][:3]
-    constants.definitions.append(
-        f"static const rings_t {prefix}_g{i} = {{{heights[0]}, {{{heights[1]}, {heights[2]}}}, {rows.stride}}};"
-    )
+    rings = f"{heights[0]}, {{{heights[1]}, {heights[2]}}}, {rows.stride}"
+    constants.define(f"rings_t {prefix}_g{i}", rings)
     cursor = f"row_cursor_t *const at = (row_cursor_t *)(void *)(arena + {stream.cursors}) + {i - stream.first + 1};"
     if kernel.rows is not None:
         constants.rows(rows, f"{prefix}_r{i}")

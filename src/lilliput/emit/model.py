@@ -96,6 +96,16 @@ def layer_names(plan: Plan, name: str) -> tuple[str, ...]:
     return tuple(f"{name}_l{i}" for i in range(len(plan.steps)))
 
 
+def constants_of(plan: Plan, name: str) -> tuple[tuple[str, ...], ...]:
+    """The symbols of the constants that each layer brings; what layers share counts for the first of them."""
+    constants, found, seen = Constants(name), list[tuple[str, ...]](), 0
+    for i, step in enumerate(plan.steps):
+        layer_of(plan, step, i, name, constants)
+        found.append(tuple(constants.symbols[seen:]))
+        seen = len(constants.symbols)
+    return tuple(found)
+
+
 def inputs_of(plan: Plan, name: str) -> tuple[str, ...]:
     """The functions that give the inputs' addresses."""
     return tuple(port.function for port in _ports(plan, plan.graph.inputs, f"{name}_input"))
