@@ -6,6 +6,7 @@ long as that makes the arena smaller.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ LONGEST = 40
 """Layers of a stream at most, and how far around the busiest moment one is looked for."""
 WIDE = 8
 """Pixels of a row from which on calling a kernel row by row costs next to nothing."""
+FEW = 64
+"""Layers of a graph up to which every range is tried."""
 ROUNDS = 8
 """Streams at most."""
 EVENTS = 32_000
@@ -96,7 +99,7 @@ def _within(search: Search, best: Plan, limit: int) -> Plan | None:
 def _descend(search: Search, cheap: bool) -> Plan:
     """From no stream, or one that the input is fed to, to the set of streams that no further one improves."""
     if search.feed:
-        best = _better(search, None, (), _widest(search, 0, (), cheap=False), begins=False)
+        best = _better(search, None, (), _widest(search, 0, (), cheap=False), begins_too=False)
     else:
         best = search.plan(())
     if best is None:
@@ -116,19 +119,22 @@ def _better(
     streams: Ranges,
     widest: tuple[int, int, int] | None,
     *,
-    begins: bool = True,
+    begins_too: bool = True,
 ) -> Plan | None:
-    """The smallest plan with one stream more: first its end is looked for, then its beginning; None: no such."""
+    """The smallest plan with one stream more, if any. In long graphs its end is looked for, then its beginning."""
     if widest is None:
         return None
     first, peak, last = widest
     found: Plan | None = None
     chosen = (first, last)
-    ends = ((first, end) for end in range(max(peak, first + 1), last + 1))
-    for candidates in (ends, ((begin, chosen[1]) for begin in range(first, peak + 1)) if begins else ()):
-        for begin, end in candidates:
-            if begin == end or not _possible(search, begin, end):
-                continue
+    ends = range(max(peak, first + 1), last + 1)
+    begins = range(first, peak + 1) if begins_too else range(first, first + 1)
+    every = sorted(
+        itertools.product(begins, ends), key=lambda r: r[1] - r[0]
+    )  # of equal arenas the shortest stream
+    in_turn = itertools.chain(((first, end) for end in ends), ((begin, chosen[1]) for begin in begins))
+    for begin, end in every if len(search.found) <= FEW else in_turn:
+        if begin < end and _possible(search, begin, end):
             below = found.arena if found else best.arena if best else None
             if made := search.plan([*streams, (begin, end)], below):
                 found, chosen = made, (begin, end)

@@ -49,16 +49,47 @@ class Layers:
 
 
 @dataclass
+class Passing:
+    """Single rows that the very next call takes: they all pass through the same memory, in front of the scratch.
+
+    A layer takes part in one at most, as the one that writes it or the one that reads it.
+    """
+
+    rows: dict[int, Tensor] = field(default_factory=dict)
+    """Step -> the row that it reads or writes."""
+
+    def accept(self, moment: Moment, name: str) -> bool:
+        """Whether the rows of this tensor are such, and its layers are free."""
+        writer = next((i for i, p in enumerate(moment.pieces) if p.site.y.name == name), None)
+        readers = [i for i, p in enumerate(moment.pieces) if any(t.name == name for t in p.inputs)]
+        steps = [moment.first + i for i in (writer, *readers) if i is not None]
+        if writer is None or len(readers) != 1 or any(step in self.rows for step in steps):
+            return False
+        until = stream.last_reads(moment.pieces, moment.order, frozenset({name}))
+        made = enumerate(stream.events(moment.pieces, moment.order))
+        if any(i == writer and until.get(row, at) > at + 1 for at, (i, row) in made):
+            return False
+        self.rows.update(dict.fromkeys(steps, moment.pieces[writer].site.y))
+        return True
+
+    def behind(self, step: int, to: int) -> int:
+        """Where the scratch memory of a step begins."""
+        t = self.rows.get(step)
+        return 0 if t is None else align(row_bytes(t.nbytes, t.shape), to)
+
+
+@dataclass
 class Lifetimes:
     """The buffers; which of them hold scratch memory and cursors; rows of rings; what may overlap."""
 
     buffers: list[Buffer]
-    scratch: dict[int, int] = field(default_factory=dict)
-    """Step -> its buffer."""
+    scratch: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Step -> its buffer, and where in it its scratch memory begins."""
     cursors: dict[int, int] = field(default_factory=dict)
     """Moment -> its buffer."""
     rings: dict[str, int] = field(default_factory=dict)
     overlaps: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    passing: Passing = field(default_factory=lambda: Passing())
 
 
 def _storage(layers: Layers, share: bool) -> dict[str, str]:
@@ -118,6 +149,9 @@ def lifetimes(layers: Layers, *, share: bool = True) -> Lifetimes:
     for root, names in groups.items():
         first = min(birth[name] for name in names if name in birth)
         rows = _ring(layers, frozenset(names), first, last[root])
+        if rows == 1 and len(names) == 1 and found.passing.accept(layers.moments[last[root]], root):
+            found.rings[root] = 1
+            continue
         sizes = (graph.tensors[name] for name in names)
         if rows is None:
             size = max(align(t.nbytes, to) for t in sizes)
@@ -158,11 +192,14 @@ def _add_scratch(layers: Layers, found: Lifetimes, to: int) -> None:
     for time, moment in enumerate(layers.moments):
         steps = range(moment.first, moment.last + 1)
         sizes = {i: layers.kernels[i].scratch(layers.call(i)) for i in steps}
-        if any(sizes.values()):
-            found.scratch.update(dict.fromkeys((i for i in steps if sizes[i]), len(found.buffers)))
-            name = layers.sites[max(sizes, key=lambda i: sizes[i])].name or str(moment.first)
-            size = align(max(sizes.values()), to)
-            found.buffers.append(Buffer((f"scratch of {name}",), size, time, time, "scratch"))
+        ends = {i: found.passing.behind(i, to) + align(size, to) for i, size in sizes.items()}
+        if any(ends.values()):
+            behind = {i: (len(found.buffers), found.passing.behind(i, to)) for i in steps if sizes[i]}
+            found.scratch.update(behind)
+            rows = tuple(dict.fromkeys(found.passing.rows[i].name for i in steps if i in found.passing.rows))
+            name = layers.sites[max(ends, key=lambda i: ends[i])].name or str(moment.first)
+            names = (*rows, f"scratch of {name}") if behind else rows
+            found.buffers.append(Buffer(names, max(ends.values()), time, time, "scratch"))
         if moment.streams:
             found.cursors[time] = len(found.buffers)
             size = align(CURSOR * (len(moment.pieces) + 1), to)
@@ -201,9 +238,8 @@ def _of_step(site: Site, kernel: Kernel, owner: Mapping[str, str]) -> Iterator[O
     if len(data) != 1 or len(site.outs) != 1 or owner[site.x.name] == owner[site.y.name]:
         return
     pair = owner[site.x.name], owner[site.y.name]
-    if kernel.overlap is not None:
-        if (below := kernel.overlap(site)) is not None:
-            yield pair, (below, site.x.nbytes)
+    if kernel.overlap is not None and (below := kernel.overlap(site)) is not None:
+        yield pair, (below, site.x.nbytes)
     elif kernel.rows is not None and (r := kernel.rows(site)).batches == 1:
         windows = [(y, y * r.stride - r.pad) for y in range(r.out_rows)]
         firsts = ((y, max(at, 0)) for y, at in windows)

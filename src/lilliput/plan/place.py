@@ -30,15 +30,21 @@ def forbidden(i: int, j: int, sizes: Sequence[int], at: int, shared: Overlaps) -
 
 def largest_live_set(buffers: Sequence[Buffer], shared: Overlaps = NO_OVERLAPS) -> int:
     """Bytes that the busiest moment needs, of which an input and a result may share some: no plan can be smaller."""
-    ends = sorted({b.first for b in buffers})
-    total = [0] * len(ends)
+    return max(loads(buffers, shared).values(), default=0)
+
+
+def loads(buffers: Sequence[Buffer], shared: Overlaps = NO_OVERLAPS) -> dict[int, int]:
+    """Moment at which a buffer is first needed -> bytes that are needed then."""
+    moments = sorted({b.first for b in buffers})
+    total = [0] * len(moments)
     for b in buffers:
-        for i in range(bisect_right(ends, b.first - 1), bisect_right(ends, b.last)):
+        for i in range(bisect_right(moments, b.first - 1), bisect_right(moments, b.last)):
             total[i] += b.size
+    found = dict(zip(moments, total, strict=True))
     for (x, y), distances in shared.items():
         sizes = buffers[x].size, buffers[y].size
-        total[ends.index(buffers[y].first)] -= sum(sizes) - extent(*sizes, *distances)
-    return max(total, default=0)
+        found[buffers[y].first] -= sum(sizes) - extent(*sizes, *distances)
+    return found
 
 
 def extent(read: int, written: int, below: int, above: int) -> int:

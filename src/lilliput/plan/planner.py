@@ -8,7 +8,7 @@ from lilliput.errors import UserError
 from lilliput.graph import Graph
 from lilliput.op import Kernel, Pick, Site, fastest, usable
 from lilliput.plan.lifetimes import Layers, Lifetimes, Moment, lifetimes
-from lilliput.plan.place import largest_live_set, place
+from lilliput.plan.place import largest_live_set, loads, place
 from lilliput.plan.stream import Piece, order_of, piece, streamable
 from lilliput.plan.types import Plan, Step, Stream
 
@@ -80,7 +80,7 @@ def arrange(
         Step(
             site,
             kernel,
-            offsets[times.scratch[i]] if i in times.scratch else None,
+            _scratch(times, offsets, i),
             p.call if (p := _piece_of(layers, i)) else None,
             p.rows if p else None,
             i in backwards,
@@ -100,6 +100,13 @@ def arrange(
     )
     arena = max((offset + b.size for b, offset in placed), default=0)
     return Plan(graph, steps, where, arena, placed, bound, times.overlaps, made)
+
+
+def _scratch(times: Lifetimes, offsets: Sequence[int], step: int) -> int | None:
+    if step not in times.scratch:
+        return None
+    buffer, behind = times.scratch[step]
+    return offsets[buffer] + behind
 
 
 def _backwards(layers: Layers, times: Lifetimes, where: Mapping[str, int]) -> set[int]:
@@ -228,7 +235,7 @@ def peak_layer(plan: Plan) -> str:
 
 
 def busiest_moment(plan: Plan) -> int:
-    """When the most memory is alive."""
-    times = range(len(plan.moments()))
-    alive = [sum(b.size for b, _ in plan.buffers if b.first <= t <= b.last) for t in times]
-    return alive.index(max(alive)) if alive else 0
+    """When the most memory is needed."""
+    found = loads([buffer for buffer, _ in plan.buffers], plan.overlaps)
+    times = [max(time, 0) for time in sorted(found, key=lambda t: -found[t]) if time < len(plan.moments())]
+    return times[0] if times else 0
