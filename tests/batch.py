@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.evaluate import Shadow, step_through
 from lilliput.examples import draw
-from lilliput.graph import Array
+from lilliput.graph import Array, Graph
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.plan import Plan, align
 from lilliput.target import Region, Target
+
+Feeds = Callable[[Graph, int], Iterable[dict[str, Array]]]
+"""The inputs that a graph is run with, drawn from a seed."""
 
 # Against numpy, float32 differs by the order of summation: relative to the largest value of the tensor or, where
 # nearly equal numbers are subtracted on the way, of the graph.
@@ -101,8 +104,10 @@ def _layer_differences(case: Case, model: HostModel, feed: dict[str, Array]) -> 
 def _differences(case: Case, feed: dict[str, Array], found: dict[str, Array], where: str) -> Iterable[str]:
     for name, value in step_through(case.plan.graph, feed).items():
         if not same(value, found[name]):
-            kernels = ", ".join(step.kernel.name for step in case.plan.steps)
-            yield f"{case.label}: {name} differs on {where} (kernels {kernels})"
+            yield f"{case.label}: {name} differs on {where} ({kernels_of(case)})"
+
+
+Watch = Callable[[str, Array], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,18 +117,25 @@ class CoreBatch:
     cases: Sequence[Case]
     emitted: Sequence[Emitted]
     machine: Machine
+    bounded: bool = True
+    """Whether runs are held to the static bound of the stack, which takes longer to find than they do."""
 
-    def run(self, i: int, feed: dict[str, Array]) -> dict[str, Array]:
-        """One inference, after filling the arena with a canary that the plan says nobody needs."""
+    def run(self, i: int, feed: dict[str, Array], watch: Watch | None = None) -> dict[str, Array]:
+        """One inference, after filling the arena with a canary that the plan says nobody needs.
+
+        `watch(tensor, value)` sees the results of every layer when it returns, but for those in streams.
+        """
         plan, name = self.cases[i].plan, self.emitted[i].name
         origin = self.machine.image.arena.origin
         size = self.machine.image.arena.size
         self.machine.write(origin, b"\xa5" * size)
         for tensor, value in feed.items():
             self.machine.write(origin + plan.offsets[tensor], np.ascontiguousarray(value).tobytes())
-        call = self.machine.call(f"{name}_run", origin, plan.arena)
+        self.machine.start(f"{name}_run", origin, plan.arena)
+        self._finish(i, watch)
+        call = self.machine.finish()
         assert call.result == 0, f"{self.cases[i].label}: {name}_run returned {call.result}"
-        bound = stack_bound(self.machine.image, f"{name}_run")
+        bound = stack_bound(self.machine.image, f"{name}_run") if self.bounded else call.stack_bytes
         assert call.stack_bytes <= bound, (
             f"{self.cases[i].label}: {call.stack_bytes} bytes of stack, bound {bound}"
         )
@@ -131,26 +143,69 @@ class CoreBatch:
         assert set(beyond) <= {0xA5}, f"{self.cases[i].label} wrote behind its arena of {plan.arena} bytes"
         return {t: self._read(plan, origin, t) for t in plan.graph.outputs}
 
+    def _finish(self, i: int, watch: Watch | None) -> None:
+        """Run to the end; `watch` sees results where layers return."""
+        if watch is None:
+            self.machine.resume()
+            return
+        plan, image = self.cases[i].plan, self.machine.image
+        layers = enumerate(self.emitted[i].layers)
+        stops = {image.symbol(name).address: n for n, name in layers if plan.stream_of(n) is None}
+        while (at := self.machine.resume(stops)) is not None:
+            returned = self.machine.resume([self.machine.return_address()])
+            for t in plan.steps[stops[at]].site.outs:
+                watch(t.name, self._read(plan, image.arena.origin, t.name))
+            if returned is None:  # the last layer returned where the run does
+                return
+
     def _read(self, plan: Plan, origin: int, name: str) -> Array:
         t = plan.graph.tensors[name]
         return np.frombuffer(self.machine.read(origin + plan.offsets[name], t.nbytes), t.dtype).reshape(
             t.shape
         )
 
-    def differences(self, seed: int) -> list[str]:
-        """Integer graphs against numpy, the others bit for bit against the C on the host, which numpy has judged."""
-        wrong = []
+    def differences(self, seed: int, feeds: Feeds = draw) -> list[str]:
+        """Every tensor of integer graphs against numpy; those of the others bit for bit against the C on the host,
+        which numpy has judged."""
         floats = [case for case in self.cases if real(case)]
         hosts = dict(zip(map(id, floats), host_models(floats), strict=True)) if floats else {}
+        wrong = []
         for i, case in enumerate(self.cases):
-            (feed,) = draw(case.plan.graph, seed)
-            found = self.run(i, feed)
-            if not real(case):
-                wrong += _differences(case, feed, found, self.machine.image.target.name)
-            for name, value in hosts[id(case)].run(feed).items() if id(case) in hosts else ():
-                if value.tobytes() != found[name].tobytes() and not np.isnan(value).any():
-                    wrong.append(f"{case.label}: {name} differs in bits between host and core")
+            for feed in feeds(case.plan.graph, seed):
+                expected = host_tensors(hosts[id(case)], feed) if real(case) else every_tensor(case, feed)
+                wrong += self._differences(i, feed, expected)
         return wrong
+
+    def _differences(self, i: int, feed: dict[str, Array], expected: dict[str, Array]) -> Iterable[str]:
+        case, found = self.cases[i], dict[str, Array]()
+        alone = len(case.plan.steps) == 1
+        outputs = self.run(i, feed, None if alone else found.__setitem__)
+        for name, value in {**found, **outputs}.items():
+            wanted = expected[name]
+            if value.tobytes() != wanted.tobytes() and not (real(case) and np.isnan(wanted).any()):
+                yield f"{case.label}: {name} differs on {self.machine.image.target.name} ({kernels_of(case)})"
+
+
+def every_tensor(case: Case, feed: dict[str, Array]) -> dict[str, Array]:
+    """What numpy computes."""
+    values: dict[str, Array] = {}
+    return values | step_through(case.plan.graph, feed, values.__setitem__)
+
+
+def host_tensors(model: HostModel, feed: dict[str, Array]) -> dict[str, Array]:
+    """What the C computes on the host, at the moment each layer returns."""
+    values: dict[str, Array] = {}
+
+    def watch(step: int, arena: Array) -> None:
+        for t in model.plan.steps[step].site.outs:
+            values[t.name] = value_at(model.plan, t.name, arena)
+
+    model.run(feed, watch)
+    return values | model.run(feed)
+
+
+def kernels_of(case: Case) -> str:
+    return "kernels " + ", ".join(step.kernel.name for step in case.plan.steps)
 
 
 STACK = 128 * 1024
@@ -171,6 +226,7 @@ def core_batch(
     compiler: str = "zig",
     emulator: str | None = None,
     optimize: Optimize = "speed",
+    bounded: bool = True,
 ) -> CoreBatch:
     """Build all cases into one ELF with a large flash and open it."""
     emitted = emit_many([(case.plan, f"batch_{i}", None) for i, case in enumerate(cases)])
@@ -208,4 +264,4 @@ def core_batch(
         check_instructions(image, target)
         machine = open_machine(image, emulator)
         assert machine.selftest() == 0, f"a self-test failed on {target.name}"
-    return CoreBatch(cases, emitted, machine)
+    return CoreBatch(cases, emitted, machine, bounded)

@@ -143,6 +143,14 @@ def test_latency_and_energy_are_cycles_over_clock_times_power() -> None:
     assert fit.energy_j == pytest.approx((0.0116 * 3.6 * 0.02, 0.0116 * 3.6 * 0.024), rel=1e-12)
 
 
+def test_flash_that_waits_costs_every_jump_in_the_upper_figure() -> None:
+    board = the("NUCLEO-F411RE")
+    assert board.flash_wait_states is not None
+    assert board.flash_wait_states.value == 3
+    [fit] = rank(a_profile(changes={"jumps": 100_000}), [board])
+    assert fit.latency_s == (0.02, 0.027)
+
+
 def test_a_limit_is_met_by_the_upper_end_only() -> None:
     board = the("NUCLEO-F411RE")
     assert rank(a_profile(), [board], latency_s=0.024)[0].fits

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 OPERATORS = ROOT / "docs" / "operators.md"
 PAGES = [*READMES, *sorted((ROOT / "docs").glob("*.md"))]
-COMPARED = ("kws", "ic", "vww")
+COMPARED = tuple((name, mode) for name in ("kws", "ic", "vww") for mode in ("speed", "ram"))
 Rows = list[str]
 
 
@@ -66,7 +66,11 @@ def operators() -> Rows:
 def comparison() -> Rows:
     """The rows of docs/bench.md that the READMEs show."""
     lines = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.startswith(tuple(f"| {name} | cortex-m4 |" for name in COMPARED))]
+    return [
+        line
+        for line in lines
+        if line.startswith(tuple(f"| {name} | cortex-m4 | {mode} |" for name, mode in COMPARED))
+    ]
 
 
 TABLES: dict[str, tuple[Callable[[], Rows], list[Path]]] = {

@@ -14,7 +14,9 @@ from lilliput.examples import draw
 from lilliput.host import FEATURES
 from lilliput.op import REGISTRY, Kernel, Site
 from lilliput.plan import largest_live_set, plan
+from lilliput.target import load_target, target_names
 from random_graphs import Coverage, features_of, random_model, reference
+from test_plan import assert_sound
 
 GRAPHS = 2000
 CHUNK = 250
@@ -101,16 +103,13 @@ def test_every_operator_kernel_and_feature_is_covered() -> None:
     assert poor == set(), f"covered fewer than {ENOUGH} times, or {OF_A_FEATURE} with a feature"
 
 
-def test_arena_is_never_below_the_largest_live_set_and_nothing_overlaps() -> None:
+def test_arena_is_never_below_the_largest_live_set_and_nothing_clashes() -> None:
     gap: Counter[bool] = Counter()
     for found in cases(20_000, 150):
         p = found.plan
-        assert p.arena >= p.lower_bound == largest_live_set([b for b, _ in p.buffers])
+        assert p.arena >= p.lower_bound == largest_live_set([b for b, _ in p.buffers], p.overlaps)
         gap[p.arena == p.lower_bound] += 1
-        for i, (a, at) in enumerate(p.buffers):
-            for b, bt in p.buffers[i + 1 :]:
-                apart = at + a.size <= bt or bt + b.size <= at
-                assert apart or a.last < b.first or b.last < a.first, f"{a} and {b} overlap"
+        assert_sound(p)
     assert gap[True] > 140, "the placement should reach the lower bound on nearly all graphs"
 
 
@@ -137,7 +136,44 @@ def main() -> None:
             if possible:  # the others serve types and attributes that only files bring
                 lines.append(f"| {name} | {kernel.name} | {' | '.join(counts)} |")
     path = Path(__file__).resolve().parents[1] / "docs" / "random-graphs.md"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join([*lines, *edge_lines()]) + "\n", encoding="utf-8")
+
+
+def edge_lines() -> list[str]:
+    """What test_kernels_edges.py counts on every core."""
+    from test_kernels_edges import CONVOLUTIONS, ENOUGH, chosen, int8_kernels
+
+    columns = {
+        "odd channels": ("odd channels",),
+        "weight −128": ("weight -128",),
+        "K % 4": ("K % 4 = 1", "K % 4 = 2", "K % 4 = 3"),
+        "stride 2": ("stride 2",),
+        "uneven padding": ("uneven padding",),
+        "near 2^23": ("just below 2^23", "just past 2^23"),
+        "near 2^30": ("just below 2^30",),
+        "shared memory": ("in place", "overlap"),
+        "by rows": ("by rows",),
+    }
+    cores = {name: chosen(load_target(name).isa) for name in target_names()}
+    graphs = ", ".join(f"{len(found.cases)} on {name}" for name, found in cores.items())
+    lines = [
+        "",
+        "## Edges of the int8 convolutions",
+        "",
+        "Layers of drawn integers that bring kernels to the edges of what they take (`tests/edge_graphs.py`), each",
+        f"with four inputs and every tensor compared: {graphs}. The least that each kernel met of an edge on any core",
+        f"that has it: {ENOUGH} at least of the first five, unless it refuses the edge; a dash where it never met it.",
+        "",
+        "| kernel | cores | " + " | ".join(columns) + " |",
+        "|---|--:|" + "--:|" * len(columns),
+    ]
+    kernels = {k.name: k for found in cores.values() for k in int8_kernels(found.features, CONVOLUTIONS)}
+    for name, kernel in sorted(kernels.items()):
+        having = [found.met for found in cores.values() if kernel.isa <= found.features]
+        least = [min(sum(met[name, edge] for edge in edges) for met in having) for edges in columns.values()]
+        counts = " | ".join(str(n) if n else "–" for n in least)
+        lines.append(f"| {name} | {len(having)} | {counts} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -35,17 +35,20 @@ def planted(firmware: Firmware, folder: Path, change: Callable[[str], str]) -> F
     return open_build(folder)
 
 
-def change_constant(source: str, struct: str, field: str) -> str:
-    """Another first element in the array that a layer's parameter struct points to."""
+def change_constant(source: str, struct: str) -> str:
+    """Other numbers in the first array that a layer's parameter struct points to: weights or bias."""
     body = re.search(rf"_t {struct} = {{(.*?)}};", source, re.DOTALL)
     assert body is not None
-    pointer = re.search(rf"\.{field} = (net_c\d+),", body[1])
+    pointer = re.search(r"= (net_c\d+),", body[1])
     assert pointer is not None
 
-    def other(match: re.Match[str]) -> str:
-        return f"{match[1]}{int(match[2]) + (90 if int(match[2]) < 0 else -90)}"
+    def others(match: re.Match[str]) -> str:
+        changed = re.sub(r"-?\d+", lambda n: str(int(n[0]) + (90 if int(n[0]) < 0 else -90)), match[2])
+        return f"{match[1]}{changed}{match[3]}"
 
-    changed, count = re.subn(rf"( {pointer[1]}\[\d+\] = {{\s*)(-?\d+)", other, source, count=1)
+    changed, count = re.subn(
+        rf"( {pointer[1]}\[\d+\] = {{)(.*?)(}};)", others, source, count=1, flags=re.DOTALL
+    )
     assert count == 1
     return changed
 
@@ -57,7 +60,7 @@ def where(firmware: Firmware) -> str:
 
 @pytest.mark.parametrize("layer", [1, 2, 5])
 def test_a_wrong_constant_is_traced_to_its_layer(layer: int, built: Firmware, tmp_path: Path) -> None:
-    made = planted(built, tmp_path / "build", lambda c: change_constant(c, f"net_p{layer}", "w"))
+    made = planted(built, tmp_path / "build", lambda c: change_constant(c, f"net_p{layer}"))
     step = made.plan.steps[layer]
     found = made.validate(samples(4))
     assert found["bit_exact"] is False
@@ -85,9 +88,12 @@ def test_every_output_is_compared(two_outputs: Firmware, tmp_path: Path) -> None
     assert two_outputs.validate(x)["bit_exact"]
     shapes = [two_outputs.outputs(x, "host")[name].shape for name in two_outputs.graph.outputs]
     assert shapes == [(6, 8, 8, 5), (6, 8, 8, 2)]
-    wrong = planted(two_outputs, tmp_path / "build", lambda c: change_constant(c, "net_p1", "w")).validate(x)
+    wrong = planted(two_outputs, tmp_path / "build", lambda c: change_constant(c, "net_p1")).validate(x)
     assert wrong["bit_exact"] is False
-    assert (wrong["first_difference"]["layer"], wrong["first_difference"]["where"]) == ("second", where(two_outputs))
+    assert (wrong["first_difference"]["layer"], wrong["first_difference"]["where"]) == (
+        "second",
+        where(two_outputs),
+    )
     assert wrong["first_difference"]["output"] == two_outputs.graph.outputs[1]
 
 

@@ -22,6 +22,7 @@ from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
 from lilliput.evaluate import Samples, as_inputs, feeds, joined, run
+from lilliput.examples import draw
 from lilliput.facts import read_facts, read_text
 from lilliput.files import staged, write_text
 from lilliput.graph import Array, Graph
@@ -29,6 +30,7 @@ from lilliput.host import FEATURES as HOST_FEATURES
 from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
 from lilliput.op import Kernel, Pick, Site, fastest, smallest
+from lilliput.passes.constant_channels import check_same, reduced
 from lilliput.plan import Plan, choose, peak_layer, plan
 from lilliput.quantize import quantize
 from lilliput.target import Target, load_target
@@ -324,6 +326,7 @@ def compile(
     """
     if calibration is not None:
         graph = quantize(graph, calibration)
+    graph = without_constant_channels(graph)
     core = load_target(target) if isinstance(target, str) else target
     folder = Path(out)
 
@@ -341,6 +344,14 @@ def compile(
             made = _make(planned(limit), name, core, scratch, compiler, optimize, golden)
             _fits_budget(made, ram)
     return replace(made, folder=folder, image=replace(made.image, elf=folder / made.image.elf.name))
+
+
+def without_constant_channels(graph: Graph) -> Graph:
+    """The graph without what holds one value for any input, compared with the whole graph on one input."""
+    made = reduced(graph)
+    if made.report.changed:
+        check_same(graph, made, next(iter(draw(graph, 1))))
+    return made.graph
 
 
 def _make(

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lilliput.graph import Array, Graph, Quant, Shape, Tensor
+from lilliput.interval import Interval, channels_of
+from lilliput.links import Links, Mixing, one_to_one
 
 Params = Mapping[str, Any]
 
@@ -100,8 +102,9 @@ class Kernel:
     """The inputs that are passed as pointers, the others being packed by `params`; None: all but the constants."""
     tokens: Mapping[str, str] = field(default_factory=dict)
     overlap: Callable[[Site], int | None] | None = None
-    """How many bytes after the first input's beginning the result may begin while both share memory (see plan.py); for
-    kernels of one long row, which have read all of the input that lies below what they write next."""
+    """How many bytes after the first input's beginning the result may begin while both share memory (types.Overlaps);
+    for kernels of one long row, which have read all of the input that lies below what they write next. None: as `rows`
+    tells."""
     flash: Callable[[Site], int] | None = None
     """Estimated bytes of its code and constants, where the kernels of an operator differ enough to choose by them."""
 
@@ -235,6 +238,32 @@ class Op:
         """
         moves = self.view or self.out_quant == "like input" or self.same_quant_inputs
         return (limits,) * len(ranges) if moves else None
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        """Between which integers the results lie when the inputs lie within `ins`; float32 is not bounded."""
+        return tuple(Interval.of(t) for t in site.outs)
+
+    def accumulator_bounds(self, site: Site, x: Interval) -> Interval | None:
+        """Per output channel, the sums of bias and weight * (x - zero point) before they are scaled; None: no such."""
+        return None
+
+    def channel_links(self, site: Site) -> Links | None:
+        """For each input which channels go with which of the only result; None: nothing can be removed."""
+        if not self.elementwise:
+            return None
+        return (one_to_one(channels_of(site.x.shape)), *(None for _ in site.ins[1:]))
+
+    def with_channels(self, site: Site, channels: int) -> Op:
+        """The operator whose result has so many channels, where `channel_links` let some go."""
+        return self
+
+    def mixing(self, site: Site) -> Mixing | None:
+        """How output channels weigh those of the first input, where integers are summed; None: not like that."""
+        return None
+
+    def trimmed(self, site: Site) -> tuple[Op, Array] | None:
+        """The same with a smaller window, and its weights, where taps at the edges count for nothing; else None."""
+        return None
 
     def state_quants(self, ranges: Sequence[tuple[float, float]]) -> tuple[Quant, ...]:
         """How the integer `states` are quantized, from the ranges of the float results."""

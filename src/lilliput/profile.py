@@ -10,10 +10,12 @@ from typing import Any
 
 from lilliput.emit import constants_of
 from lilliput.emulate.cycles import cycles_estimate
-from lilliput.errors import CheckError
+from lilliput.errors import CheckError, UserError
 from lilliput.examples import draw
 from lilliput.firmware import RANGE_SAMPLES, Firmware, inference, layers_on_machine, reset_state
-from lilliput.graph import Array
+from lilliput.graph import Array, Graph
+from lilliput.passes.channel_report import ChannelReport
+from lilliput.passes.constant_channels import META
 
 
 def profile(firmware: Firmware) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def profile(firmware: Firmware) -> dict[str, Any]:
         "compiler": firmware.compiler,
         "optimize": firmware.optimize,
         "macs": firmware.graph.macs(),
+        "removed": removed_channels(firmware.graph),
         "instructions": call.instructions,
         "instructions_range": [min(counts), max(counts)],
         "cycles_estimate": [int(low), int(high)],
@@ -52,6 +55,19 @@ def profile(firmware: Firmware) -> dict[str, Any]:
         "stack_measured": max(stack),
         "layers": _layers(firmware, golden),
     }
+
+
+def removed_channels(graph: Graph) -> dict[str, Any] | None:
+    """What was left out because it holds one value for any input; None where there is nothing of that kind."""
+    found = graph.meta.get(META)
+    if found is None:
+        return None
+    try:
+        return ChannelReport.from_json(found).to_json()
+    except ValueError as error:
+        raise UserError(
+            f"the graph's record of removed channels is damaged ({error}); compile it again"
+        ) from error
 
 
 def _layers(firmware: Firmware, golden: dict[str, Array]) -> list[dict[str, Any]]:

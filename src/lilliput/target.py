@@ -51,10 +51,12 @@ class CycleCosts:
     store: float
     multiple_base: float  # LDM, STM, PUSH, POP: this much and one cycle per register
     multiply: float
-    multiply_long: float
+    multiply_add: float
+    multiply_long: float  # results of 64 bits
     divide: float
     float_divide: float
     float_mac: float
+    vector: float  # instructions of MVE
     refill: tuple[float, float]
     scale: tuple[float, float]  # whole result: dual issue (< 1) or waiting memories (> 1)
 
@@ -121,10 +123,12 @@ class _CyclesFile(_Strict):
     store: float
     multiple_base: float
     multiply: float
+    multiply_add: float
     multiply_long: float
     divide: float
     float_divide: float
     float_mac: float
+    vector: float = 1.0
     refill: tuple[float, float]
     scale: tuple[float, float] = (1.0, 1.0)
 

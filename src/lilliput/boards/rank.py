@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from lilliput.boards.model import Board
 from lilliput.errors import UserError
@@ -67,6 +67,7 @@ class _Total(TypedDict):
 class _Profile(TypedDict):
     target: str
     cycles_estimate: Sequence[float]
+    jumps: NotRequired[int]  # taken; older profiles do not tell
     flash: _Total
     ram: _Total
     layers: Sequence[Mapping[str, object]]
@@ -150,8 +151,13 @@ def _over(what: str, values: Range | None, limit: float | None, unit: str, unkno
 
 
 def _latency(profile: _Profile, board: Board) -> Range | None:
-    """Estimated cycles over the clock; scaled by `CYCLES_VS_M4` where the profile is of another core."""
+    """Estimated cycles over the clock; scaled by `CYCLES_VS_M4` where the profile is of another core.
+
+    The upper one waits for the flash at every jump that is taken, where the board's wait states are known.
+    """
     low, high = profile["cycles_estimate"]
+    if board.flash_wait_states is not None:
+        high += profile.get("jumps", 0) * board.flash_wait_states.value
     if profile["target"] != board.core:
         if _uses_float(profile):
             return None  # soft float or another FPU: no factor says anything useful

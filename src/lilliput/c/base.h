@@ -12,6 +12,9 @@ void *memset(void *to, int value, size_t n);
 #define LILLIPUT_INLINE static inline __attribute__((always_inline, unused))
 #define LILLIPUT_NOINLINE __attribute__((noinline))
 #define LILLIPUT_UNUSED __attribute__((unused))
+/* Assembly and nothing else: arguments lie where the calling convention has them. `used`, so that no compiler leaves out
+   arguments that it sees no use of. */
+#define LILLIPUT_NAKED __attribute__((naked, noinline, used))
 #else
 #define LILLIPUT_INLINE static inline
 #define LILLIPUT_NOINLINE

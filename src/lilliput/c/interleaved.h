@@ -14,23 +14,25 @@ LILLIPUT_INLINE int8_t *interleaved_join(int8_t *to, const int8_t *x0, int32_t s
   return to;
 }
 
-/* The windows of the output pixels `ox` and `ox + 1`, [kh][kw][ic]; zero points outside the row. */
-LILLIPUT_INLINE void interleaved_gather(const two_pixels_t *p, const void *const *rows, int32_t ox, void *pairs) {
+/* The windows of the output pixel `ox` and of one `apart` input pixels behind it, [kh][kw][ic]; zero points outside
+   the row. */
+LILLIPUT_INLINE void interleaved_gather(const two_pixels_t *p, const void *const *rows, int32_t ox,
+                                        int32_t apart, void *pairs) {
   int8_t *to = pairs;
   const int8_t zero_point = (int8_t)p->in_zp;
   const int32_t ix0 = ox * p->stride - p->pad;
-  const int inside = p->dilation == 1 && ix0 >= 0 && ix0 + p->stride + p->kw <= p->iw;
+  const int inside = p->dilation == 1 && ix0 >= 0 && ix0 + apart + p->kw <= p->iw;
   for (int32_t ky = 0; ky < p->kh; ky++) {
     const int8_t *const row = rows[ky];
     if (inside) {
       const int8_t *x = row + ix0 * p->ic;
-      to = interleaved_join(to, x, 1, x + p->stride * p->ic, 1, p->kw * p->ic);
+      to = interleaved_join(to, x, 1, x + apart * p->ic, 1, p->kw * p->ic);
       continue;
     }
     for (int32_t kx = 0, ix = ix0; kx < p->kw; kx++, ix += p->dilation) {
-      const int in0 = ix >= 0 && ix < p->iw, in1 = ix + p->stride >= 0 && ix + p->stride < p->iw;
+      const int in0 = ix >= 0 && ix < p->iw, in1 = ix + apart >= 0 && ix + apart < p->iw;
       const int8_t *x0 = in0 ? row + ix * p->ic : &zero_point;
-      const int8_t *x1 = in1 ? row + (ix + p->stride) * p->ic : &zero_point;
+      const int8_t *x1 = in1 ? row + (ix + apart) * p->ic : &zero_point;
       to = interleaved_join(to, x0, in0, x1, in1, p->ic);
     }
   }

@@ -11,12 +11,12 @@ typedef struct {
   int32_t b_row, b_column, b_step;
 } products_t;
 
-/* *y from a row of a and a column of b; the types behind the pointers are the kernel's. */
-typedef void product_t(const void *params, const products_t *s, const void *a, const void *b, void *y);
+/* A row of results, from the row of a and the first column of b; the types behind the pointers are the kernel's. */
+typedef void products_row_t(const void *params, const products_t *s, const void *a, const void *b, void *y);
 
-/* `in` and `out` are the sizes of an element in bytes. Inlined, so that no element costs a call. */
-LILLIPUT_INLINE void each_product(product_t *product, const void *params, const products_t *s, int32_t in, int32_t out,
-                                  const void *from_a, const void *from_b, void *to) {
+/* `in` and `out` are the sizes of an element in bytes. Inlined, so that no row costs a call through a pointer. */
+LILLIPUT_INLINE void each_products_row(products_row_t *products, const void *params, const products_t *s, int32_t in,
+                                       int32_t out, const void *from_a, const void *from_b, void *to) {
   const int32_t *n = s->walk, *sa = n + 4, *sb = n + 8;
   unsigned char *y = to;
   for (int32_t i = 0; i < n[0]; i++) {
@@ -25,12 +25,9 @@ LILLIPUT_INLINE void each_product(product_t *product, const void *params, const 
         for (int32_t l = 0; l < n[3]; l++) {
           const int32_t u = i * sa[0] + j * sa[1] + k * sa[2] + l * sa[3];
           const int32_t v = i * sb[0] + j * sb[1] + k * sb[2] + l * sb[3];
-          for (int32_t row = 0; row < s->rows; row++) {
-            const unsigned char *a = (const unsigned char *)from_a + in * (u + row * s->a_row);
-            const unsigned char *b = (const unsigned char *)from_b + in * (v + row * s->b_row);
-            for (int32_t column = 0; column < s->columns; column++, y += out) {
-              product(params, s, a + in * column * s->a_column, b + in * column * s->b_column, y);
-            }
+          for (int32_t row = 0; row < s->rows; row++, y += out * s->columns) {
+            products(params, s, (const unsigned char *)from_a + in * (u + row * s->a_row),
+                     (const unsigned char *)from_b + in * (v + row * s->b_row), y);
           }
         }
       }

@@ -18,10 +18,9 @@ typedef void two_pixels_take_t(const void *pair, int32_t *first, int32_t *second
 
 /* All channels of two pixels from their pairs of taps, `size` bytes each. */
 LILLIPUT_INLINE void two_pixels_block(two_pixels_take_t *take, int32_t size, const two_pixels_t *p,
-                                      const unsigned char *pairs, int32_t taps, int8_t *y0) {
+                                      const unsigned char *pairs, int32_t taps, int8_t *y0, int8_t *y1) {
   const int8_t *w = p->w;
   const int32_t *q = p->q;
-  int8_t *y1 = y0 + p->oc;
   int32_t left = p->oc;
   for (; left >= 4; left -= 4, q += 9, y0 += 4, y1 += 4) {
     int32_t a0 = q[0], a1 = q[1], a2 = q[2], a3 = q[3];
@@ -60,16 +59,19 @@ LILLIPUT_INLINE void two_pixels_block(two_pixels_take_t *take, int32_t size, con
   }
 }
 
-typedef void two_pixels_gather_t(const two_pixels_t *p, const void *const *rows, int32_t ox, void *to);
-typedef void two_pixels_block_t(const two_pixels_t *p, const void *pairs, int32_t taps, int8_t *y0);
+/* `apart`: how many input pixels lie between the two windows. */
+typedef void two_pixels_gather_t(const two_pixels_t *p, const void *const *rows, int32_t ox, int32_t apart, void *to);
+typedef void two_pixels_block_t(const two_pixels_t *p, const void *pairs, int32_t taps, int8_t *y0, int8_t *y1);
 
-/* The output row, by a kernel's own gather and block, which are not inlined: each keeps the registers to itself. */
+/* The output row, by a kernel's own gather and block, which are not inlined: each keeps the registers to itself. The
+   last pixel of an odd row is both pixels of its pair: what lies before it in the input may be overwritten by then. */
 LILLIPUT_INLINE void two_pixels_row(two_pixels_gather_t *gather, two_pixels_block_t *block, const two_pixels_t *p,
                                     const void *const *rows, int8_t *y, void *pairs) {
   for (int32_t ox = 0; ox < p->ow; ox += 2) {
-    const int32_t first = min_i32(ox, p->ow - 2); /* an odd row's last pair computes one pixel again */
-    gather(p, rows, first, pairs);
-    block(p, pairs, p->kh * p->kw * p->ic, y + first * p->oc);
+    const int32_t both = ox + 1 < p->ow;
+    int8_t *const y0 = y + ox * p->oc;
+    gather(p, rows, ox, both ? p->stride : 0, pairs);
+    block(p, pairs, p->kh * p->kw * p->ic, y0, both ? y0 + p->oc : y0);
   }
   if (p->lo > INT8_MIN || p->hi < INT8_MAX) clamp_s8(y, p->ow * p->oc, p->lo, p->hi);
 }

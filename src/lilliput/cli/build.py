@@ -247,6 +247,8 @@ def calibrated(
 
 def facts_of(firmware: Firmware) -> dict[str, Any]:
     """What compile knows without running anything."""
+    from lilliput.profile import removed_channels
+
     image, graph = firmware.image, firmware.graph
     static = image.ram_static
     return {
@@ -255,6 +257,7 @@ def facts_of(firmware: Firmware) -> dict[str, Any]:
         "folder": str(firmware.folder),
         "layers": len(firmware.plan.steps),
         "macs": graph.macs(),
+        "removed": removed_channels(graph),
         "flash": {"code": image.flash.code, "constants": image.flash.constants, "total": image.flash.total},
         "ram": {
             "arena": image.arena.size,
@@ -294,6 +297,11 @@ def _compiled_view(firmware: Firmware, facts: dict[str, Any]) -> Any:
     grid.add_row("Flash", units.size(flash["total"]), parts)
     parts = f"arena {units.size(ram['arena'])} + stack {units.size(ram['stack'])}"
     grid.add_row("RAM", units.size(ram["total"]), parts)
+    if facts["removed"] and len(set(facts["removed"]["channels"])) == 2:
+        before, after = facts["removed"]["channels"]
+        macs = " → ".join(units.count(n) for n in facts["removed"]["macs"])
+        what = f"of {before:,} channels hold one value for any input, or feed only such: {macs} MACs"
+        grid.add_row("Left out", f"{before - after:,}", what)
     for first, last in facts["streams"]:
         grid.add_row(
             "By rows",

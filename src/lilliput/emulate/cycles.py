@@ -1,4 +1,7 @@
-"""An estimate of clock cycles: exact execution counts times a cost table of the core. Not a measurement."""
+"""An estimate of clock cycles: exact execution counts times a cost table of the core. Not a measurement.
+
+Where the tables come from, and how far off the estimate is: docs/cycles.md.
+"""
 
 import functools
 import re
@@ -14,7 +17,8 @@ _LOAD = re.compile(r"^(v?ldr|c\.lw|c\.flw|l[bhw]u?$)")
 _STORE = re.compile(r"^(v?str|c\.sw|s[bhw]$)")
 _MULTIPLE = re.compile(r"^(push|pop|v?ldm|v?stm|vpush|vpop|ldrd|strd)")
 _LONG_MULTIPLY = re.compile(r"^([us]mull|[us]mlal|mulhs?u?)")
-_MULTIPLY = re.compile(r"^(mul|mla|mls|sm[lmu]|umaal)")
+_MULTIPLY_ADD = re.compile(r"^ml[as]")
+_MULTIPLY = re.compile(r"^(mul|c\.mul|sm[lmu]|umaal)")
 _DIVIDE = re.compile(r"^([us]div|divu?$|remu?$)")
 _FLOAT_DIVIDE = re.compile(r"^v(div|sqrt)")
 _FLOAT_MAC = re.compile(r"^v(ml[as]|fm[as]|nml|fnm)")
@@ -23,8 +27,8 @@ _FLOAT_MAC = re.compile(r"^v(ml[as]|fm[as]|nml|fnm)")
 def cycles_estimate(counts: Counts, target: Target, wait_states: int = 0) -> tuple[int, int]:
     """The least and most cycles that `counts` may take on `target`.
 
-    `wait_states` of the flash are added to each taken jump in the upper figure (the lower one assumes that a
-    prefetch buffer or cache hides them). Expect 10 to 15 % off on small cores, 30 to 50 % on M7 and M55.
+    `wait_states` of the flash, which the board knows, are added to each taken jump in the upper figure; the lower one
+    assumes that a prefetch buffer or cache hides them.
     """
     body = float(counts.executed @ _costs(counts.image, target))
     jumps = int(counts.taken.sum())
@@ -49,6 +53,8 @@ def _costs(image: Image, target: Target) -> np.ndarray:
 
 def _cost(one: Instruction, after_load: bool, costs: CycleCosts) -> float:
     name = one.mnemonic
+    if not name:
+        return costs.vector  # the decoder knows no MVE
     if _MULTIPLE.match(name):
         registers = one.operands.count(",") + 1 if "{" in one.operands else 2
         return costs.multiple_base + registers
@@ -64,4 +70,6 @@ def _cost(one: Instruction, after_load: bool, costs: CycleCosts) -> float:
         return costs.divide
     if _LONG_MULTIPLY.match(name):
         return costs.multiply_long
+    if _MULTIPLY_ADD.match(name):
+        return costs.multiply_add
     return costs.multiply if _MULTIPLY.match(name) else 1.0

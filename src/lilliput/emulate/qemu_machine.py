@@ -7,6 +7,7 @@ import mmap
 import shutil
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ class QemuMachine:
         self._shared = self._map_counts()
         self._words = np.frombuffer(self._shared, dtype=np.uint64)
         self._process = self._launch()
+        weakref.finalize(self, self._process.kill)  # nobody has to call close()
         try:
             self._gdb = self._attach()
             self._start_up()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lilliput.graph import Tensor
+from lilliput.graph import INT_RANGE, Array, Tensor
+from lilliput.interval import Interval, mapped
 from lilliput.op import Kernel, Params, Site
 
 
@@ -14,12 +15,25 @@ def _when(site: Site) -> bool:
     return len(site.ins) == 1 and site.x.dtype == site.y.dtype == "int8" and not site.x.constant
 
 
+TRIED = ("int8", "uint8", "int16")
+"""Types of so few values that a function may be tried on all of them."""
+
+
+def values_of(site: Site, integers: Array) -> Array:
+    """What the function makes of each of these."""
+    x = Tensor("x", integers.shape, site.x.dtype, site.x.quant)
+    y = Tensor("y", integers.shape, site.y.dtype, site.y.quant)
+    (values,) = site.op.run(Site(site.op, (x,), (y,)), integers)
+    return values
+
+
+def bounds(site: Site, x: Interval) -> Interval:
+    """Of the result of such a function, from the values of one of the types TRIED."""
+    return mapped(x, INT_RANGE[site.x.dtype], lambda every: values_of(site, every.astype(site.x.dtype)))
+
+
 def _params(site: Site) -> Params:
-    every = np.arange(-128, 128, dtype=np.int8)
-    x = Tensor("x", every.shape, "int8", site.x.quant)
-    y = Tensor("y", every.shape, "int8", site.y.quant)
-    (values,) = site.op.run(Site(site.op, (x,), (y,)), every)
-    return {"table": values, "n": site.x.size}
+    return {"table": values_of(site, np.arange(-128, 128, dtype=np.int8)), "n": site.x.size}
 
 
 def _in_place(site: Site) -> tuple[int, ...]:

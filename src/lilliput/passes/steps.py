@@ -14,15 +14,17 @@ from lilliput.ops.shape import Reshape
 
 def keep_last_step(graph: Graph) -> Graph:
     """The results of all steps [N, T, H] become that of the last one [N, H] where nobody reads the others."""
+    consumers = graph.consumers()
     for i in range(len(graph.nodes)):
         node = graph.nodes[i]
         site = graph.site(node)
-        readers = graph.consumers()[node.outputs[0]]
+        readers = consumers[node.outputs[0]]
         op = site.op.last_step(site, read=bool(readers))
         if op is None or node.outputs[0] in graph.kept:
             continue
         if all(_is_last_step(graph, reader, node.outputs[0]) for reader in readers):
             graph = _shortened(graph, node, op)
+            consumers = graph.consumers()
     return graph
 
 

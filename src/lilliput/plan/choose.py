@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from lilliput.errors import UserError
 from lilliput.graph import Graph
-from lilliput.op import Kernel, Pick, Site, fastest
+from lilliput.op import Pick, fastest
+from lilliput.plan.lifetimes import Layer
 from lilliput.plan.planner import Ranges, arrange, busiest_moment, layer_kernels, layer_pieces, refuse
 from lilliput.plan.stream import Piece, streamable
 from lilliput.plan.types import Plan
@@ -34,7 +35,7 @@ class Search:
     """A graph whose kernels are chosen, and the layers that could run by rows."""
 
     graph: Graph
-    found: Sequence[tuple[Site, Kernel]]
+    found: Sequence[Layer]
     pieces: Mapping[int, Piece | None]
     feed: bool
 
@@ -45,7 +46,7 @@ class Search:
 
     def cheap(self, step: int) -> bool:
         """Whether rows of the layer are long enough for its kernel."""
-        site = self.found[step][0]
+        site = self.found[step].site
         return min(site.x.shape[2], site.y.shape[2]) >= WIDE
 
 
@@ -68,12 +69,9 @@ def choose(
     found = layer_kernels(graph, features, pick)
     pieces = layer_pieces(found, range(len(found)), features, pick)
     search = Search(graph, found, pieces, feed)
-    best = _descend(search, cheap=True)
+    best = _descend(search, cheap=not thorough)
     if limit is not None and best.arena > limit:
         return _within(search, best, limit) or _descend(search, cheap=False)
-    if thorough:
-        other = _descend(search, cheap=False)
-        best = other if other.arena < best.arena else best
     return best
 
 
@@ -165,6 +163,6 @@ def _widest(search: Search, peak: int, taken: Ranges, cheap: bool) -> tuple[int,
 
 
 def _possible(search: Search, first: int, last: int) -> bool:
-    sites = [search.found[i][0] for i in range(first, last + 1)]
+    sites = [search.found[i].site for i in range(first, last + 1)]
     events = sum(site.y.shape[1] for site in sites) + max(site.x.shape[1] for site in sites)
     return events <= EVENTS and streamable(search.graph, search.pieces, first, last)

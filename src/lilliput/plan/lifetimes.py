@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lilliput.graph import Graph, Tensor
 from lilliput.op import Kernel, Site
-from lilliput.plan import stream
-from lilliput.plan.stream import Piece
-from lilliput.plan.types import Buffer, align, alignment, row_bytes
+from lilliput.plan.stream import Schedule, distance
+from lilliput.plan.types import FEED, Buffer, align, alignment, row_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A node with its kernel, and what one call of that computes: the node itself, or in a stream perhaps one row."""
+
+    site: Site
+    kernel: Kernel
+    call: Site
+
+    @functools.cached_property
+    def scratch(self) -> int:
+        return self.kernel.scratch(self.call)
+
+    @functools.cached_property
+    def in_place(self) -> tuple[int, ...]:
+        return self.kernel.in_place(self.call)
+
+    @functools.cached_property
+    def data(self) -> tuple[Tensor, ...]:
+        """The inputs that are no constants."""
+        return tuple(t for t in self.site.ins if not t.constant)
+
+    @functools.cached_property
+    def overlap(self) -> tuple[int, int] | None:
+        """How the result may lie to the only input when both share memory: see types.Overlaps."""
+        site, kernel = self.site, self.kernel
+        if self.data != (site.x,) or len(site.outs) != 1:
+            return None
+        if kernel.overlap is not None and (room := kernel.overlap(site)) is not None:
+            return room, site.x.nbytes
+        if kernel.rows is None or (r := kernel.rows(site)).batches != 1:
+            return None
+        windows = [(y, y * r.stride - r.pad) for y in range(r.out_rows)]
+        firsts = ((y, max(at, 0)) for y, at in windows)
+        lasts = ((y, min(at + (r.taps - 1) * r.dilation, r.in_rows - 1)) for y, at in windows)
+        below = (at * r.in_pitch - (y + 1) * r.out_pitch for y, at in firsts if at < r.in_rows)
+        above = ((at + 1) * r.in_pitch - y * r.out_pitch for y, at in lasts if at >= 0)
+        return min(below, default=0), max(above, default=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +58,7 @@ class Moment:
 
     first: int
     last: int
-    pieces: tuple[Piece, ...] = ()
-    order: tuple[int, ...] = ()
-    feeds: str | None = None
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.pieces)
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +66,13 @@ class Layers:
     """The steps of a graph with their kernels, and when each runs."""
 
     graph: Graph
-    sites: Sequence[Site]
-    kernels: Sequence[Kernel]
+    layers: Sequence[Layer]
     moments: Sequence[Moment]
 
-    @property
+    @functools.cached_property
     def times(self) -> list[int]:
         """The moment of each step."""
         return [time for time, m in enumerate(self.moments) for _ in range(m.first, m.last + 1)]
-
-    def call(self, step: int) -> Site:
-        """What one call of the step's kernel computes."""
-        moment = self.moments[self.times[step]]
-        return moment.pieces[step - moment.first].call if moment.streams else self.sites[step]
 
 
 @dataclass
@@ -60,16 +87,14 @@ class Passing:
 
     def accept(self, moment: Moment, name: str) -> bool:
         """Whether the rows of this tensor are such, and its layers are free."""
-        writer = next((i for i, p in enumerate(moment.pieces) if p.site.y.name == name), None)
-        readers = [i for i, p in enumerate(moment.pieces) if any(t.name == name for t in p.inputs)]
-        steps = [moment.first + i for i in (writer, *readers) if i is not None]
-        if writer is None or len(readers) != 1 or any(step in self.rows for step in steps):
+        schedule = moment.schedule
+        if schedule is None or schedule.writers.get(name, FEED) == FEED or len(schedule.readers[name]) != 1:
             return False
-        until = stream.last_reads(moment.pieces, moment.order, frozenset({name}))
-        made = enumerate(stream.events(moment.pieces, moment.order))
-        if any(i == writer and until.get(row, at) > at + 1 for at, (i, row) in made):
+        writer, (reader,) = schedule.writers[name], schedule.readers[name]
+        steps = moment.first + writer, moment.first + reader
+        if any(step in self.rows for step in steps) or not schedule.passes(name):
             return False
-        self.rows.update(dict.fromkeys(steps, moment.pieces[writer].site.y))
+        self.rows.update(dict.fromkeys(steps, schedule.pieces[writer].site.y))
         return True
 
     def behind(self, step: int, to: int) -> int:
@@ -100,10 +125,10 @@ def _storage(layers: Layers, share: bool) -> dict[str, str]:
         if site.op.view:
             owner[site.y.name] = owner[site.x.name]
     last = last_use(layers, owner)
-    readers = Counter(t.name for site in graph.sites() for t in _data(site))
-    for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True)):
-        streams = layers.moments[times[i]].streams
-        for index in kernel.in_place(layers.call(i)) if share else ():
+    readers = Counter(t.name for node in graph.nodes for t in map(graph.tensors.__getitem__, node.inputs))
+    for i, layer in enumerate(layers.layers) if share else ():
+        site, streams = layer.site, layers.moments[times[i]].schedule is not None
+        for index in layer.in_place:
             source = site.ins[index]
             root = owner.get(source.name)
             free = (
@@ -120,15 +145,11 @@ def _storage(layers: Layers, share: bool) -> dict[str, str]:
     return owner
 
 
-def _data(site: Site) -> Iterator[Tensor]:
-    return (t for t in site.ins if not t.constant)
-
-
 def last_use(layers: Layers, owner: Mapping[str, str]) -> dict[str, int]:
     """Storage -> the last moment that needs it."""
     last = {owner[name]: -1 for name in layers.graph.given}
-    for time, site in zip(layers.times, layers.sites, strict=True):
-        last.update({owner[t.name]: time for t in (*site.ins, *site.outs) if not t.constant})
+    for time, layer in zip(layers.times, layers.layers, strict=True):
+        last.update({owner[t.name]: time for t in (*layer.data, *layer.site.outs)})
     end = len(layers.moments)
     last.update({owner[name]: end for name in layers.graph.kept if name in owner})
     return last
@@ -141,8 +162,8 @@ def lifetimes(layers: Layers, *, share: bool = True) -> Lifetimes:
     for name, root in owner.items():
         groups.setdefault(root, []).append(name)
     birth = dict.fromkeys(graph.given, -1)
-    for time, site in zip(layers.times, layers.sites, strict=True):
-        birth.update({t.name: time for t in site.outs})
+    for time, layer in zip(layers.times, layers.layers, strict=True):
+        birth.update({t.name: time for t in layer.site.outs})
     last = last_use(layers, owner)
     found = Lifetimes([])
     of_group: dict[str, int] = {}
@@ -174,13 +195,10 @@ def lifetimes(layers: Layers, *, share: bool = True) -> Lifetimes:
 
 def _ring(layers: Layers, names: frozenset[str], first: int, last: int) -> int | None:
     """The rows of a ring that is enough for tensors that share storage; None: they are needed as a whole."""
-    moment = layers.moments[last] if max(first, 0) == last < len(layers.moments) else None
-    if moment is None or not moment.streams or (first < 0 and moment.feeds not in names):
+    schedule = layers.moments[last].schedule if max(first, 0) == last < len(layers.moments) else None
+    if schedule is None or (first < 0 and schedule.feeds not in names):
         return None
-    made = {p.site.y.name for p in moment.pieces} | {moment.feeds}
-    if not names <= made:  # a view of it
-        return None
-    return stream.ring_rows(moment.pieces, moment.order, names, moment.feeds)
+    return schedule.ring_rows(names) if names <= set(schedule.writers) else None  # a view is not among them
 
 
 CURSOR = 8
@@ -191,19 +209,19 @@ def _add_scratch(layers: Layers, found: Lifetimes, to: int) -> None:
     """Scratch memory of the steps; layers of a stream share it, as they take turns. And the stream's cursors."""
     for time, moment in enumerate(layers.moments):
         steps = range(moment.first, moment.last + 1)
-        sizes = {i: layers.kernels[i].scratch(layers.call(i)) for i in steps}
+        sizes = {i: layers.layers[i].scratch for i in steps}
         ends = {i: found.passing.behind(i, to) + align(size, to) for i, size in sizes.items()}
         if any(ends.values()):
             behind = {i: (len(found.buffers), found.passing.behind(i, to)) for i in steps if sizes[i]}
             found.scratch.update(behind)
             rows = tuple(dict.fromkeys(found.passing.rows[i].name for i in steps if i in found.passing.rows))
-            name = layers.sites[max(ends, key=lambda i: ends[i])].name or str(moment.first)
+            name = layers.layers[max(ends, key=lambda i: ends[i])].site.name or str(moment.first)
             names = (*rows, f"scratch of {name}") if behind else rows
             found.buffers.append(Buffer(names, max(ends.values()), time, time, "scratch"))
-        if moment.streams:
+        if moment.schedule is not None:
             found.cursors[time] = len(found.buffers)
-            size = align(CURSOR * (len(moment.pieces) + 1), to)
-            begin = -1 if moment.feeds else time  # set before the first row comes
+            size = align(CURSOR * (len(moment.schedule.pieces) + 1), to)
+            begin = -1 if moment.schedule.feeds else time  # set before the first row comes
             found.buffers.append(Buffer((f"cursors of layer {moment.first}",), size, begin, time, "scratch"))
 
 
@@ -217,35 +235,13 @@ def _overlaps(layers: Layers, owner: Mapping[str, str], rings: Mapping[str, int]
     for name, root in owner.items():
         groups.setdefault(root, set()).add(name)
     for moment in layers.moments:
-        if not moment.streams:
-            site, kernel = layers.sites[moment.first], layers.kernels[moment.first]
-            yield from _of_step(site, kernel, owner)
+        schedule, layer = moment.schedule, layers.layers[moment.first]
+        if schedule is None:
+            if layer.overlap is not None and owner[layer.site.x.name] != owner[layer.site.y.name]:
+                yield (owner[layer.site.x.name], owner[layer.site.y.name]), layer.overlap
             continue
-        made = {p.site.y.name: p for p in moment.pieces}
-        read = {t.name: t for p in moment.pieces for t in p.inputs if t.name not in made}
-        written = {owner[name] for name in made if name not in rings}
+        read = {t.name: t for p in schedule.pieces for t in p.inputs if t.name not in schedule.writers}
+        written = {owner[name] for name in schedule.writers if name not in rings}
         for t in read.values():
-            if t.name in rings or owner[t.name] in written:
-                continue
-            for root in written:
-                names = frozenset(groups[root])
-                below = stream.distance(moment.pieces, moment.order, t, names)
-                yield (owner[t.name], root), (below, t.nbytes)
-
-
-def _of_step(site: Site, kernel: Kernel, owner: Mapping[str, str]) -> Iterator[Overlap]:
-    data = list(_data(site))
-    if len(data) != 1 or len(site.outs) != 1 or owner[site.x.name] == owner[site.y.name]:
-        return
-    pair = owner[site.x.name], owner[site.y.name]
-    if kernel.overlap is not None and (below := kernel.overlap(site)) is not None:
-        yield pair, (below, site.x.nbytes)
-    elif kernel.rows is not None and (r := kernel.rows(site)).batches == 1:
-        windows = [(y, y * r.stride - r.pad) for y in range(r.out_rows)]
-        firsts = ((y, max(at, 0)) for y, at in windows)
-        lasts = ((y, min(at + (r.taps - 1) * r.dilation, r.in_rows - 1)) for y, at in windows)
-        below = min(
-            (at * r.in_pitch - (y + 1) * r.out_pitch for y, at in firsts if at < r.in_rows), default=0
-        )
-        above = max(((at + 1) * r.in_pitch - y * r.out_pitch for y, at in lasts if at >= 0), default=0)
-        yield pair, (below, above)
+            for root in written if owner[t.name] not in written else ():
+                yield (owner[t.name], root), (distance(schedule, t, groups[root]), t.nbytes)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from lilliput.errors import UserError
 from lilliput.graph import Graph
 from lilliput.op import Kernel, Pick, Site, fastest, usable
-from lilliput.plan.lifetimes import Layers, Lifetimes, Moment, lifetimes
+from lilliput.plan.lifetimes import Layer, Layers, Lifetimes, Moment, lifetimes
 from lilliput.plan.place import largest_live_set, loads, place
-from lilliput.plan.stream import Piece, order_of, piece, streamable
+from lilliput.plan.stream import Piece, Schedule, order_of, piece, streamable
 from lilliput.plan.types import Plan, Step, Stream
 
 Ranges = Sequence[tuple[int, int]]
@@ -44,22 +44,22 @@ def refuse(graph: Graph) -> None:
     _refuse_types(graph)
 
 
-def layer_kernels(graph: Graph, features: frozenset[str], pick: Pick) -> list[tuple[Site, Kernel]]:
+def layer_kernels(graph: Graph, features: frozenset[str], pick: Pick) -> list[Layer]:
     """The layers that compute something, with their kernels."""
     sites = (site for site in graph.sites() if not site.op.view)
-    return [(site, _kernel(site, features, pick)) for site in sites]
+    return [Layer(site, _kernel(site, features, pick), site) for site in sites]
 
 
 def layer_pieces(
-    found: Sequence[tuple[Site, Kernel]], steps: Iterable[int], features: frozenset[str], pick: Pick
+    found: Sequence[Layer], steps: Iterable[int], features: frozenset[str], pick: Pick
 ) -> dict[int, Piece | None]:
     """Some layers as ones that compute a row at a time, where they can."""
-    return {i: piece(*found[i], features, pick) for i in steps}
+    return {i: piece(found[i].site, found[i].kernel, features, pick) for i in steps}
 
 
 def arrange(
     graph: Graph,
-    found: Sequence[tuple[Site, Kernel]],
+    found: Sequence[Layer],
     pieces: Mapping[int, Piece | None],
     streams: Ranges = (),
     feed: bool = False,
@@ -78,25 +78,25 @@ def arrange(
     backwards = _backwards(layers, times, where)
     steps = tuple(
         Step(
-            site,
-            kernel,
+            layer.site,
+            layer.kernel,
             _scratch(times, offsets, i),
             p.call if (p := _piece_of(layers, i)) else None,
             p.rows if p else None,
             i in backwards,
         )
-        for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True))
+        for i, layer in enumerate(layers.layers)
     )
     made = tuple(
         Stream(
             moment.first,
             moment.last,
-            moment.order,
-            {t: rows for t, rows in times.rings.items() if _within(moment, t)},
+            moment.schedule.order,
+            {t: times.rings[t] for t in moment.schedule.writers if t in times.rings},
             offsets[times.cursors[time]],
         )
         for time, moment in enumerate(layers.moments)
-        if moment.streams
+        if moment.schedule is not None
     )
     arena = max((offset + b.size for b, offset in placed), default=0)
     return Plan(graph, steps, where, arena, placed, bound, times.overlaps, made)
@@ -113,50 +113,46 @@ def _backwards(layers: Layers, times: Lifetimes, where: Mapping[str, int]) -> se
     """The steps whose result lies above the beginning of an input that it shares memory with."""
     buffer = {name: i for i, b in enumerate(times.buffers) for name in b.tensors}
     found = set()
-    for i, (site, kernel) in enumerate(zip(layers.sites, layers.kernels, strict=True)):
+    for i, layer in enumerate(layers.layers):
+        site = layer.site
         pair = buffer.get(site.x.name, -1), buffer.get(site.y.name, -1)
-        if kernel.rows is not None and pair in times.overlaps:
+        if layer.kernel.rows is not None and pair in times.overlaps:
             distance = where[site.y.name] - where[site.x.name]
             if times.overlaps[pair][0] < distance < times.buffers[pair[0]].size:
                 found.add(i)
     return found
 
 
-def _within(moment: Moment, name: str) -> bool:
-    return name == moment.feeds or any(p.site.y.name == name for p in moment.pieces)
-
-
 def _piece_of(layers: Layers, step: int) -> Piece | None:
     moment = layers.moments[layers.times[step]]
-    return moment.pieces[step - moment.first] if moment.streams else None
+    return None if moment.schedule is None else moment.schedule.pieces[step - moment.first]
 
 
 def _layers(
     graph: Graph,
-    found: Sequence[tuple[Site, Kernel]],
+    found: Sequence[Layer],
     pieces: Mapping[int, Piece | None],
     streams: Ranges,
     feed: bool,
 ) -> Layers:
     """The moments: streams, and the steps between them."""
-    sites, kernels = [site for site, _ in found], [kernel for _, kernel in found]
-    moments: list[Moment] = []
+    made, moments = list(found), list[Moment]()
     at = 0
     for first, last in streams:
         moments += [Moment(i, i) for i in range(at, first)]
         if not streamable(graph, pieces, first, last):
-            refused = (sites[i] for i in range(first, last + 1) if pieces[i] is None)
+            refused = (found[i].site for i in range(first, last + 1) if pieces[i] is None)
             names = ", ".join(site.name or site.op.name for site in refused)
             raise UserError(f"layers {first} to {last} cannot run row by row{': ' if names else ''}{names}")
         chosen = tuple(p for i in range(first, last + 1) if (p := pieces[i]))
         feeds = _fed_input(graph, chosen) if feed and not moments else None
-        moments.append(Moment(first, last, chosen, order_of(chosen, feeds), feeds))
-        kernels[first : last + 1] = [p.kernel for p in chosen]
+        moments.append(Moment(first, last, Schedule(chosen, order_of(chosen, feeds), feeds)))
+        made[first : last + 1] = [Layer(p.site, p.kernel, p.call) for p in chosen]
         at = last + 1
-    if feed and not (moments and moments[0].feeds):
+    if feed and not any(m.schedule and m.schedule.feeds for m in moments):
         raise UserError("the input can be fed by rows only where the first layers run row by row")
-    moments += [Moment(i, i) for i in range(at, len(sites))]
-    return Layers(graph, sites, kernels, moments)
+    moments += [Moment(i, i) for i in range(at, len(found))]
+    return Layers(graph, made, moments)
 
 
 def _fed_input(graph: Graph, pieces: Sequence[Piece]) -> str:

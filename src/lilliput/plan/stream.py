@@ -6,8 +6,9 @@ needs, and none is computed twice. The rings are as small as that order allows.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lilliput.graph import Graph, Tensor
@@ -24,7 +25,7 @@ class Piece:
     call: Site
     rows: Rows
 
-    @property
+    @functools.cached_property
     def inputs(self) -> tuple[Tensor, ...]:
         """The tensors whose rows it reads; only the first has a window."""
         return tuple(t for t in self.site.ins if not t.constant)
@@ -115,63 +116,91 @@ def order_of(pieces: Sequence[Piece], feeds: str | None = None) -> tuple[int, ..
     return tuple(order)
 
 
-def events(pieces: Sequence[Piece], order: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """(layer, row) in the order of their computation; FEED's layer is -1."""
-    made: dict[int, int] = defaultdict(int)
-    for i in order:
-        yield i, made[i]
-        made[i] += 1
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The layers of a stream and the order of their rows: when each row is computed, and when it is read last."""
+
+    pieces: tuple[Piece, ...]
+    order: tuple[int, ...]
+    feeds: str | None = None
+
+    @functools.cached_property
+    def times(self) -> dict[int, list[int]]:
+        """Layer (or FEED) -> for each of its rows the place in the order."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for at, i in enumerate(self.order):
+            found[i].append(at)
+        return found
+
+    @functools.cached_property
+    def writers(self) -> dict[str, int]:
+        """Tensor -> the layer that computes it, or FEED."""
+        fed = {} if self.feeds is None else {self.feeds: FEED}
+        return fed | {p.site.y.name: i for i, p in enumerate(self.pieces)}
+
+    @functools.cached_property
+    def readers(self) -> dict[str, list[int]]:
+        """Tensor -> the layers that read it."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for i, p in enumerate(self.pieces):
+            for t in p.inputs:
+                found[t.name].append(i)
+        return found
+
+    def until(self, names: Iterable[str], rows: int) -> list[int]:
+        """For each row of tensors that share their storage the last time that it is read; -1: never."""
+        found = [-1] * rows
+        for name in names:
+            for i in self.readers[name]:
+                for row, at in enumerate(self.times[i]):
+                    first, last = self.pieces[i].needs(row)
+                    for r in range(first, last + 1):
+                        found[r] = max(found[r], at)
+        return found
+
+    def ring_rows(self, names: Collection[str]) -> int:
+        """How many rows of tensors, written one over the other, are alive at a time."""
+        writes = [self.times[self.writers[name]] for name in names]
+        made = [min(times) for times in zip(*writes, strict=True)]
+        until = self.until(names, len(made))
+        most, oldest = 1, 0
+        for row, at in enumerate(made):
+            while oldest < row and until[oldest] < at:
+                oldest += 1
+            most = max(most, row - oldest + 1)
+        return most
+
+    def passes(self, name: str) -> bool:
+        """Whether each row is read by the very next call, if at all, and by no later one."""
+        made = self.times[self.writers[name]]
+        return all(last <= at + 1 for at, last in zip(made, self.until((name,), len(made)), strict=True))
 
 
-def last_reads(pieces: Sequence[Piece], order: Sequence[int], names: frozenset[str]) -> dict[int, int]:
-    """Row of the named tensors, which share their storage -> the last event that reads it."""
-    found: dict[int, int] = {}
-    for at, (i, row) in enumerate(events(pieces, order)):
-        if i != FEED and any(t.name in names for t in pieces[i].inputs):
-            first, last = pieces[i].needs(row)
-            found.update(dict.fromkeys(range(first, last + 1), at))
-    return found
-
-
-def ring_rows(pieces: Sequence[Piece], order: Sequence[int], names: frozenset[str], feeds: str | None) -> int:
-    """How many rows of the named tensors, written one over the other, are alive at a time."""
-    until = last_reads(pieces, order, names)
-    most, oldest, alive = 1, 0, set[int]()
-    for at, (i, row) in enumerate(events(pieces, order)):
-        name = feeds if i == FEED else pieces[i].site.y.name
-        if name in names:
-            alive.add(row)
-        if alive:
-            oldest = min(alive)
-            most = max(most, max(alive) - oldest + 1)
-        alive = {r for r in alive if until.get(r, -1) > at}
-    return most
-
-
-def distance(pieces: Sequence[Piece], order: Sequence[int], read: Tensor, written: frozenset[str]) -> int:
+def distance(schedule: Schedule, read: Tensor, written: Iterable[str]) -> int:
     """How many bytes behind the beginning of `read` the storage of the whole tensors `written` may begin.
 
-    A row is written when rows of the input are still to be read, in this event or later; it has to end before the
-    first of these.
+    A row is written when rows of the input are still to be read, in this call or later; it has to end before the first
+    of these.
     """
-    pitch = row_bytes(read.nbytes, read.shape)
-    lowest: list[int | None] = []  # for each event: the first input row that it or a later one reads
-    least: int | None = None
-    for i, row in reversed(list(events(pieces, order))):
-        if i != FEED and any(t.name == read.name for t in pieces[i].inputs):
-            first, last = pieces[i].needs(row)
-            if first <= last:
-                least = first if least is None else min(least, first)
-        lowest.append(least)
-    lowest.reverse()
-    best: int | None = None
-    for at, (i, row) in enumerate(events(pieces, order)):
-        needed = lowest[at]
-        if i != FEED and pieces[i].site.y.name in written and needed is not None:
-            t = pieces[i].site.y
-            room = needed * pitch - (row + 1) * row_bytes(t.nbytes, t.shape)
-            best = room if best is None else min(best, room)
-    return read.nbytes if best is None else best
+    pitch, pieces = row_bytes(read.nbytes, read.shape), schedule.pieces
+    needs = sorted(
+        (at, first)
+        for i in schedule.readers[read.name]
+        for row, at in enumerate(schedule.times[i])
+        for first, last in [pieces[i].needs(row)]
+        if first <= last
+    )
+    best = read.nbytes
+    for name in set(written) & set(schedule.writers):
+        i = schedule.writers[name]
+        y, lowest, left = pieces[i].site.y, read.shape[1], len(needs)
+        for row, at in reversed(list(enumerate(schedule.times[i]))):
+            while left and needs[left - 1][0] >= at:
+                left -= 1
+                lowest = min(lowest, needs[left][1])
+            if lowest < read.shape[1]:
+                best = min(best, lowest * pitch - (row + 1) * row_bytes(y.nbytes, y.shape))
+    return best
 
 
 def streamable(graph: Graph, pieces: Mapping[int, Piece | None], first: int, last: int) -> bool:

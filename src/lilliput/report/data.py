@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:  # verbs that only print tables need no numpy
     import numpy as np
@@ -52,6 +52,7 @@ class ProfileJson(TypedDict):
 
     target: str
     macs: int
+    removed: NotRequired[dict[str, Any] | None]
     instructions: int | None
     instructions_range: Sequence[int] | None
     cycles_estimate: Sequence[int] | None

@@ -10,8 +10,9 @@ import numpy as np
 
 from lilliput import fixed
 from lilliput.graph import Array, Shape
+from lilliput.interval import Interval, finished, union
 from lilliput.op import Example, Kernel, Limits, Site, register
-from lilliput.ops.binary import kernels
+from lilliput.ops.binary import kernels, kernels_dsp, kernels_mve, plane
 from lilliput.ops.binary.common import Binary, is_plain
 from lilliput.ops.binary.kernels import Multiplier
 from lilliput.ops.binary.zip import INTEGERS, typed_examples, zip_integers
@@ -28,6 +29,9 @@ class Sum(Binary):
     plain: ClassVar[tuple[str, ...]] = INTEGERS
     kernels: ClassVar[tuple[Kernel, ...]] = (
         kernels.TABLE,
+        kernels_mve.ADD_S8_FLAT_MVE,
+        kernels_dsp.ADD_S8_DSP,
+        plane.ADD_S8_PLANE,
         kernels.ADD_S8_FLAT,
         kernels.ADD_S8,
         kernels.ADD_S16,
@@ -62,6 +66,14 @@ class Sum(Binary):
         wide_a = fixed.scale_by((a.astype(np.int64) - site.ins[0].q.z) << left, *ma)
         wide_b = fixed.scale_by((b.astype(np.int64) - site.ins[1].q.z) << left, *mb)
         return fixed.scale_by(wide_a + self.sign * wide_b, *m)
+
+    def quantized_bounds(self, site: Site, a: Interval, b: Interval, limits: tuple[int, int]) -> Interval:
+        """int8 sums stay far below 32 bits, and rise with a and with sign * b."""
+        if site.y.dtype != "int8":
+            return super().quantized_bounds(site, a, b, limits)
+        b_ends = (b.lo, b.hi) if self.sign > 0 else (b.hi, b.lo)
+        ends = (self.integers(site, *pair) for pair in zip((a.lo, a.hi), b_ends, strict=True))
+        return Interval(*ends).plus(site.y.q.z).clipped(limits)
 
     def real(self, a: Array, b: Array) -> Array:
         return a + b if self.sign > 0 else a - b
@@ -114,6 +126,8 @@ class Mul(Binary):
     plain: ClassVar[tuple[str, ...]] = INTEGERS
     kernels = (
         kernels.TABLE,
+        kernels_mve.MUL_S8_FLAT_MVE,
+        kernels_dsp.MUL_S8_DSP,
         kernels.MUL_S8_FLAT,
         kernels.MUL_S8,
         kernels.MUL_S16,
@@ -135,6 +149,12 @@ class Mul(Binary):
     def integers(self, site: Site, a: Array, b: Array) -> Array:
         product = (a.astype(np.int64) - site.ins[0].q.z) * (b.astype(np.int64) - site.ins[1].q.z)
         return fixed.scale_by(product, *self.multiplier(site))
+
+    def quantized_bounds(self, site: Site, a: Interval, b: Interval, limits: tuple[int, int]) -> Interval:
+        """The least and the greatest product are those of ends."""
+        (a, b) = (v.plus(-t.q.z) for v, t in zip((a, b), site.ins, strict=True))
+        products = union([b.times(a.lo), b.times(a.hi)])
+        return finished(products, *self.multiplier(site), site.y.q.z, limits)
 
     def real(self, a: Array, b: Array) -> Array:
         return a * b

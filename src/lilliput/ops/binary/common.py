@@ -13,6 +13,8 @@ from lilliput import fixed
 from lilliput.errors import UserError
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Shape, Tensor
+from lilliput.interval import Interval, channels_of
+from lilliput.links import Links, one_to_one
 from lilliput.op import Example, Op, Params, Site
 
 HERE = Path(__file__).parent
@@ -40,6 +42,11 @@ class Pairwise(Op):
             count = len(loops(site))
             return f"broadcasting {a} with {b} takes {count} nested loops, expected at most {WALK}"
         return None
+
+    def channel_links(self, site: Site) -> Links:
+        channels = channels_of(site.y.shape)
+        alike = (not t.constant and channels_of(t.shape) == channels for t in site.ins)
+        return tuple(one_to_one(channels) if same else None for same in alike)
 
     def batchable(self, site: Site) -> bool:
         """Dimension 0 of each activation must be the result's; a constant must serve every sample."""
@@ -82,6 +89,17 @@ class Binary(Pairwise):
             return (np.clip(total, *lo_hi).astype(site.y.dtype),)
         lo, hi = fixed.float_range(self.clamp)
         return (np.clip(self.real(*xs), np.float32(lo), np.float32(hi)),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        if not site.integer or is_plain(site):
+            return super().bounds(site, ins)
+        limits = fixed.clamp_range(self.clamp, site.y.q, site.y.dtype)
+        a, b = (x.spread(channels_of(site.y.shape)) for x in ins)
+        return (self.quantized_bounds(site, a, b, limits),)
+
+    def quantized_bounds(self, site: Site, a: Interval, b: Interval, limits: tuple[int, int]) -> Interval:
+        """`bounds` of the quantized form, from those of operands with the result's channels."""
+        return Interval.full(len(a), limits)
 
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:

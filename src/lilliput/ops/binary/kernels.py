@@ -132,16 +132,20 @@ def _narrow(site: Site) -> tuple[int, int, int, int]:
     return (i, 1 << 21, m, -1) if shift == 0 else (i, 1 << 20, m, shift)
 
 
-def _when_add_flat(site: Site) -> bool:
+def add_flat_proven(site: Site) -> bool:
+    """Of one size, and `scale_right` computes both scalings."""
     if not _flat_s8(site):
         return False
     op = _sum(site)
     i, up, m, shift = _narrow(site)
     added = i == 0 or op.sign > 0  # the rounding of the narrow operand is not symmetric
-    all_of_int8 = fixed.clamp_range(op.clamp, site.y.q, "int8") == (-128, 127)
     _, _, (out_m, out_shift) = op.multipliers(site)
     narrow_fits = _proven(m, shift, 255 * up, 0)
-    return added and all_of_int8 and narrow_fits and _proven(out_m, out_shift, 2 * 255 << 19, site.y.q.z)
+    return added and narrow_fits and _proven(out_m, out_shift, 2 * 255 << 19, site.y.q.z)
+
+
+def _when_add_flat(site: Site) -> bool:
+    return add_flat_proven(site) and fixed.clamp_range(_sum(site).clamp, site.y.q, "int8") == (-128, 127)
 
 
 def _add_flat(site: Site) -> Params:
@@ -186,11 +190,11 @@ def _mul(site: Site) -> Params:
     }
 
 
-def _when_mul_flat(site: Site) -> bool:
+def mul_flat_proven(site: Site) -> bool:
     return _flat_s8(site) and _proven(*_product(site).multiplier(site), 255 * 255, site.y.q.z)
 
 
-def _mul_flat(site: Site) -> Params:
+def mul_flat(site: Site) -> Params:
     op = _product(site)
     m, shift = op.multiplier(site)
     lo, hi = fixed.clamp_range(op.clamp, site.y.q, "int8")
@@ -220,5 +224,5 @@ ADD_S8, ADD_S16 = _of_types("add", _add)
 ADD_S8_FLAT = _kernel("add_s8_flat", _when_add_flat, _add_flat)
 ADD_F32 = _kernel("add_f32", _is_f32, _add_f32)
 MUL_S8, MUL_S16 = _of_types("mul", _mul)
-MUL_S8_FLAT = _kernel("mul_s8_flat", _when_mul_flat, _mul_flat)
+MUL_S8_FLAT = _kernel("mul_s8_flat", mul_flat_proven, mul_flat)
 MUL_F32 = _kernel("mul_f32", _is_f32, _mul_f32)

@@ -10,8 +10,9 @@ import numpy as np
 
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape
+from lilliput.links import Mixing
 from lilliput.op import Example, Rows, Site, register
-from lilliput.ops.conv import common
+from lilliput.ops.conv import common, reach
 from lilliput.ops.conv.choice import CONVOLUTIONS
 from lilliput.ops.conv.examples_int16 import int16_layer
 from lilliput.ops.conv.window import WindowedConv
@@ -51,6 +52,9 @@ class Conv2d(WindowedConv):
             parts.append(columns @ filters[g].T)
         acc = np.concatenate(parts, axis=1).reshape(n, oh, ow, o)
         return (common.finish(site, acc, b, self.clamp),)
+
+    def mixing(self, site: Site) -> Mixing | None:
+        return reach.mixing(site)
 
     def macs(self, site: Site) -> int:
         return site.y.size * int(np.prod(site.ins[1].shape[1:]))
@@ -120,7 +124,11 @@ class Conv2d(WindowedConv):
             (1, 1, 5, 3), (4, 1, 1, 3), "one row that lies in the padding", stride=(2, 1), padding=above
         )
         yield case((3, 4, 5, 2), (5, 3, 2, 2), "three samples", padding=same, stride=(1, 2))
+        yield case((1, 4, 5, 3), (5, 3, 5, 3), "a window as wide as the input")
+        yield case((1, 3, 3, 4), (6, 3, 3, 4), "one pixel, padded", stride=(3, 3), padding=same)
         yield near_overflow(cls(padding=same), (1, 4, 4, 2), rng.integers(-127, 128, (9, 3, 3, 2)))
+        deep = np.resize([127, -127, -128, 126], (5, 3, 3, 17))
+        yield near_overflow(cls(padding=same), (1, 5, 7, 17), deep)
         for bias in ("int32", "int64"):
             yield int16_layer(cls(padding=same), (1, 4, 4, 2), rng.integers(-127, 128, (9, 3, 3, 2)), bias)
         yield int16_layer(

@@ -7,15 +7,15 @@
 typedef two_pixels_t conv_s4_4x2_t; /* w: [oc / 4][taps][4], then [oc % 4][taps], each of which begins a byte */
 
 LILLIPUT_NOINLINE static void conv_s4_4x2_gather(const conv_s4_4x2_t *p, const void *const *rows, int32_t ox,
-                                                 void *pairs) {
-  interleaved_gather(p, rows, ox, pairs);
+                                                 int32_t apart, void *pairs) {
+  interleaved_gather(p, rows, ox, apart, pairs);
 }
 
 /* All channels of two pixels. */
-LILLIPUT_NOINLINE static void conv_s4_4x2_block(const conv_s4_4x2_t *p, const void *pairs, int32_t taps, int8_t *y0) {
+LILLIPUT_NOINLINE static void conv_s4_4x2_block(const conv_s4_4x2_t *p, const void *pairs, int32_t taps, int8_t *y0,
+                                                int8_t *y1) {
   const uint8_t *w = (const uint8_t *)p->w;
   const int32_t *q = p->q, z = p->two_zp_1;
-  int8_t *y1 = y0 + p->oc;
   int32_t left = p->oc;
   for (; left >= 4; left -= 4, q += 9, y0 += 4, y1 += 4) {
     int32_t a0 = q[0], a1 = q[1], a2 = q[2], a3 = q[3];

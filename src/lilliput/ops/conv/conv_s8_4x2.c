@@ -6,12 +6,13 @@
 typedef two_pixels_t conv_s8_4x2_t;
 
 LILLIPUT_NOINLINE static void conv_s8_4x2_gather(const conv_s8_4x2_t *p, const void *const *rows, int32_t ox,
-                                                 void *pairs) {
-  interleaved_gather(p, rows, ox, pairs);
+                                                 int32_t apart, void *pairs) {
+  interleaved_gather(p, rows, ox, apart, pairs);
 }
 
-LILLIPUT_NOINLINE static void conv_s8_4x2_block(const conv_s8_4x2_t *p, const void *pairs, int32_t taps, int8_t *y0) {
-  two_pixels_block(interleaved_take, 2 * (int32_t)sizeof(int8_t), p, pairs, taps, y0);
+LILLIPUT_NOINLINE static void conv_s8_4x2_block(const conv_s8_4x2_t *p, const void *pairs, int32_t taps, int8_t *y0,
+                                                int8_t *y1) {
+  two_pixels_block(interleaved_take, 2 * (int32_t)sizeof(int8_t), p, pairs, taps, y0, y1);
 }
 
 static void conv_s8_4x2(const void *params, const void *const *rows, void *out, void *scratch) {

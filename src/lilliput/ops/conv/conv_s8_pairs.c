@@ -14,24 +14,25 @@ LILLIPUT_INLINE int32_t *conv_s8_pairs_join(int32_t *to, const int8_t *x0, int32
   return to;
 }
 
-/* The windows of the output pixels `ox` and `ox + 1`, [kh][kw][ic]; zero points outside the row. */
+/* The windows of the output pixel `ox` and of one `apart` input pixels behind it, [kh][kw][ic]; zero points outside
+   the row. */
 LILLIPUT_NOINLINE static void conv_s8_pairs_gather(const conv_s8_pairs_t *p, const void *const *rows, int32_t ox,
-                                                   void *pairs) {
+                                                   int32_t apart, void *pairs) {
   int32_t *to = pairs;
   const int8_t zero_point = (int8_t)p->in_zp;
   const int32_t ix0 = ox * p->stride - p->pad;
-  const int inside = p->dilation == 1 && ix0 >= 0 && ix0 + p->stride + p->kw <= p->iw;
+  const int inside = p->dilation == 1 && ix0 >= 0 && ix0 + apart + p->kw <= p->iw;
   for (int32_t ky = 0; ky < p->kh; ky++) {
     const int8_t *const row = rows[ky];
     if (inside) {
       const int8_t *x = row + ix0 * p->ic;
-      to = conv_s8_pairs_join(to, x, 1, x + p->stride * p->ic, 1, p->kw * p->ic);
+      to = conv_s8_pairs_join(to, x, 1, x + apart * p->ic, 1, p->kw * p->ic);
       continue;
     }
     for (int32_t kx = 0, ix = ix0; kx < p->kw; kx++, ix += p->dilation) {
-      const int in0 = ix >= 0 && ix < p->iw, in1 = ix + p->stride >= 0 && ix + p->stride < p->iw;
+      const int in0 = ix >= 0 && ix < p->iw, in1 = ix + apart >= 0 && ix + apart < p->iw;
       const int8_t *x0 = in0 ? row + ix * p->ic : &zero_point;
-      const int8_t *x1 = in1 ? row + (ix + p->stride) * p->ic : &zero_point;
+      const int8_t *x1 = in1 ? row + (ix + apart) * p->ic : &zero_point;
       to = conv_s8_pairs_join(to, x0, in0, x1, in1, p->ic);
     }
   }
@@ -44,8 +45,8 @@ LILLIPUT_INLINE void conv_s8_pairs_take(const void *pair, int32_t *first, int32_
 }
 
 LILLIPUT_NOINLINE static void conv_s8_pairs_block(const conv_s8_pairs_t *p, const void *pairs, int32_t taps,
-                                                  int8_t *y0) {
-  two_pixels_block(conv_s8_pairs_take, (int32_t)sizeof(int32_t), p, pairs, taps, y0);
+                                                  int8_t *y0, int8_t *y1) {
+  two_pixels_block(conv_s8_pairs_take, (int32_t)sizeof(int32_t), p, pairs, taps, y0, y1);
 }
 
 static void conv_s8_pairs(const void *params, const void *const *rows, void *out, void *scratch) {

@@ -10,6 +10,7 @@ import numpy as np
 
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape
+from lilliput.links import Link, Links
 from lilliput.op import Example, Kernel, Params, Rows, Site, register
 from lilliput.ops.conv import common, kernels, kernels_int4, kernels_int16
 from lilliput.ops.conv.choice import DEPTHWISE_S8
@@ -132,6 +133,10 @@ class DepthwiseConv2d(WindowedConv):
                 acc += np.repeat(patches[:, :, :, ky, kx], per_input, axis=3) * w[0, ky, kx].astype(work)
         return (common.finish(site, acc, b, self.clamp),)
 
+    def channel_links(self, site: Site) -> Links:
+        result = np.arange(site.y.shape[3])
+        return (Link(result // (site.y.shape[3] // site.x.shape[3]), result), None, None)
+
     def macs(self, site: Site) -> int:
         return site.y.size * site.ins[1].shape[1] * site.ins[1].shape[2]
 
@@ -163,6 +168,8 @@ class DepthwiseConv2d(WindowedConv):
         same = ((1, 1), (1, 1))
         yield case((1, 5, 6, 8), (3, 3), "the usual", padding=same, clamp=(0.0, 6.0))
         yield case((1, 7, 7, 5), (3, 3), "stride, odd channels", padding=((0, 1), (1, 0)), stride=(2, 2))
+        below = ((0, 1), (0, 1))
+        yield case((1, 7, 7, 5), (3, 3), "ReLU", padding=below, stride=(2, 2), clamp=(0.0, float("inf")))
         yield case((1, 6, 4, 3), (2, 5), "multiplier", 3, padding=((1, 0), (2, 2)))
         yield case((1, 8, 9, 4), (3, 2), "dilation", dilation=(2, 3), padding=((2, 2), (1, 2)))
         yield case((1, 25, 5, 2), (25, 5), "window as large as the plane")

@@ -143,6 +143,23 @@ def _two_windows(item: int) -> Callable[[Site], int]:
     return lambda site: 2 * item * constants(site)[0].shape[1]
 
 
+def overlap_of_blocks(pixels: int) -> Callable[[Site], int | None]:
+    """`Kernel.overlap` of kernels that read so many pixels of one long row before they write them.
+
+    What is not read yet begins behind the blocks that are done, and must lie above their results.
+    """
+
+    def overlap(site: Site) -> int | None:
+        g = _op(site).geometry(site)
+        if (g.kh, g.kw, g.stride, g.pad) != (1, 1, 1, 0) or _rows(site).out_rows != 1:
+            return None
+        gain = pixels * (g.ic - g.oc)
+        between = -(-g.ow // pixels) - 1
+        return min((site.x.nbytes, *(gain * i for i in {1, between} if between)))
+
+    return overlap
+
+
 def one_pixel(site: Site) -> bool:
     """A row of one pixel, whose window lies inside the input's row."""
     g = _op(site).geometry(site)
@@ -167,7 +184,14 @@ def _conv_s8_4x1(site: Site) -> Params:
 
 
 CONV_S8 = Kernel(common.HERE / "conv_s8.c", is_s8, _conv_s8, _rows)
-CONV_S8_4X2 = Kernel(common.HERE / "conv_s8_4x2.c", _when_4x2, _conv_s8_4x2, _rows, scratch=_two_windows(1))
+CONV_S8_4X2 = Kernel(
+    common.HERE / "conv_s8_4x2.c",
+    _when_4x2,
+    _conv_s8_4x2,
+    _rows,
+    scratch=_two_windows(1),
+    overlap=overlap_of_blocks(2),
+)
 CONV_S8_PAIRS = Kernel(
     common.HERE / "conv_s8_pairs.c",
     _when_4x2,
@@ -175,6 +199,7 @@ CONV_S8_PAIRS = Kernel(
     _rows,
     scratch=_two_windows(2),
     isa=frozenset({"halfword_mac"}),  # plain C; pays where 16 x 16 + 32 is one instruction
+    overlap=overlap_of_blocks(2),
 )
 CONV_S8_4X1 = Kernel(common.HERE / "conv_s8_4x1.c", _when_4x1, _conv_s8_4x1, _rows)
 CONV_F32 = Kernel(common.HERE / "conv_f32.c", is_f32, _conv_f32, _rows)

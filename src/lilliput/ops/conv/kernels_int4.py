@@ -88,6 +88,7 @@ CONV_S4 = (
         _pairs,
         _rows,
         scratch=kernels.CONV_S8_4X2.scratch,
+        overlap=kernels.CONV_S8_4X2.overlap,
     ),
     Kernel(common.HERE / "conv_s4_4x1.c", _when_4x1, _repacked(kernels.CONV_S8_4X1), _rows),
     Kernel(common.HERE / "conv_s4.c", is_s4, _conv, _rows),

@@ -10,8 +10,10 @@ import numpy as np
 
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape, Tensor
+from lilliput.interval import Interval
+from lilliput.links import Mixing
 from lilliput.op import Example, Op, Rows, Site, register
-from lilliput.ops.conv import common
+from lilliput.ops.conv import common, reach
 from lilliput.ops.conv.choice import CONVOLUTIONS
 from lilliput.ops.conv.examples_int16 import int16_layer
 from lilliput.ops.conv.linear_float import LINEAR_F32
@@ -58,6 +60,15 @@ class Linear(Op):
         from lilliput.ops.conv import learn
 
         return learn.linear(self, *xs)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (reach.results(site, self.accumulator_bounds(site, ins[0])),)
+
+    def accumulator_bounds(self, site: Site, x: Interval) -> Interval | None:
+        return reach.accumulators(site, x)
+
+    def mixing(self, site: Site) -> Mixing | None:
+        return reach.mixing(site)
 
     def geometry(self, site: Site) -> common.Geometry:
         return common.one_long_row(site)

@@ -10,8 +10,10 @@ import numpy as np
 
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape, Tensor
+from lilliput.interval import Interval
+from lilliput.links import Mixing
 from lilliput.op import Example, Kernel, Op, Params, Site, register
-from lilliput.ops.conv import common, kernels
+from lilliput.ops.conv import common, kernels, reach
 from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.extreme import near_overflow
 
@@ -122,6 +124,15 @@ class ConvTranspose2d(Op):
                     to[:, : x.shape[1], : x.shape[2]] += part[:, : to.shape[1], : to.shape[2]]
         acc = acc[:, top : top + oh, left : left + ow]
         return (common.finish(site, acc, b, self.clamp),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (reach.results(site, self.accumulator_bounds(site, ins[0])),)
+
+    def accumulator_bounds(self, site: Site, x: Interval) -> Interval | None:
+        return reach.scattered(site, x)
+
+    def mixing(self, site: Site) -> Mixing | None:
+        return reach.mixing_scattered(site)
 
     def macs(self, site: Site) -> int:
         return site.x.size * site.ins[1].size // site.ins[1].shape[3] // self.groups

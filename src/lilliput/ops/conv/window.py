@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lilliput.graph import Array, Shape, Tensor
+from lilliput.interval import Interval
 from lilliput.op import Op, Rows, Site
-from lilliput.ops.conv import common
+from lilliput.ops.conv import common, reach
 from lilliput.ops.conv.common import Padding, Pair
 from lilliput.ops.conv.types import types_refused
 
@@ -56,6 +57,16 @@ class WindowedConv(Op):
 
     def rows(self, site: Site) -> Rows:
         return common.row_schedule(site, self, site.ins[1].shape[1], site.x.q.z if site.integer else 0.0)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (reach.results(site, self.accumulator_bounds(site, ins[0])),)
+
+    def accumulator_bounds(self, site: Site, x: Interval) -> Interval | None:
+        return reach.accumulators(site, x)
+
+    def trimmed(self, site: Site) -> tuple[Op, Array] | None:
+        found = reach.trimmed(site)
+        return None if found is None else (replace(self, padding=found[0]), found[1])
 
     def scale(self, site: Site) -> Array:
         return common.effective_scale(site)

@@ -10,6 +10,7 @@ import numpy as np
 
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Shape
+from lilliput.interval import Interval
 from lilliput.op import Example, Kernel, Site, register
 from lilliput.ops.binary.common import Binary, is_plain
 from lilliput.ops.binary.zip import INTEGERS, typed_examples, zip_integers
@@ -39,6 +40,9 @@ class Extremum(Binary):
     def integers(self, site: Site, a: Array, b: Array) -> Array:
         """With one quantization the larger integer is the larger number: nothing is rounded."""
         return self.real(a, b).astype(np.int64) - site.y.q.z
+
+    def quantized_bounds(self, site: Site, a: Interval, b: Interval, limits: tuple[int, int]) -> Interval:
+        return Interval(self.real(a.lo, b.lo), self.real(a.hi, b.hi)).clipped(limits)
 
     def real(self, a: Array, b: Array) -> Array:
         larger: Array = np.maximum(a, b) if self.sign > 0 else np.minimum(a, b)

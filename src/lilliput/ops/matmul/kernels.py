@@ -103,7 +103,52 @@ def _s8(site: Site) -> Params:
     }
 
 
+def _one(site: Site) -> tuple[int, str, str]:
+    """The factor that stays the same along a row of results as they are stored, and the letters of it and the other."""
+    return (1, "b", "a") if _shape(site)["a_column"] else (0, "a", "b")
+
+
+def _when_1x4(site: Site) -> bool:
+    """Rows of at least four results, from one row of a factor and neighbours of the other; and what scale_right needs.
+
+    Neither sum of products, of x above its zero point with w or with w's zero point, is larger than `reach`.
+    """
+    if not _types("int8")(site):
+        return False
+    shape, (which, one, other) = _shape(site), _one(site)
+    if shape["columns"] < 4 or shape[f"{one}_column"] != 0 or 1 not in (shape[f"{other}_{s}"] for s in STEPS):
+        return False
+    (m, shift), zeros = multiplier(site), [t.q.z for t in site.ins]
+    n = -shift
+    if not 1 <= n <= 30 or m < 2**30:
+        return False
+    widest = [max(127 - z, z + 128) for z in zeros]
+    reach = shape["depth"] * widest[which] * max(128, widest[1 - which])
+    return bool(reach < 2**29 and 2 * reach + (abs(2 * site.y.q.z + 1) << (n - 1)) + 1 < 2**31)
+
+
+def _s8_1x4(site: Site) -> Params:
+    shape, (which, one, other) = _shape(site), _one(site)
+    m, shift = multiplier(site)
+    return {
+        **{name: shape[name] for name in ("walk", "rows", "columns", "depth")},
+        "x_row": shape[f"{one}_row"],
+        "x_step": shape[f"{one}_step"],
+        "w_row": shape[f"{other}_row"],
+        "w_column": shape[f"{other}_column"],
+        "w_step": shape[f"{other}_step"],
+        "swapped": which,
+        "x_zp": site.ins[which].q.z,
+        "w_zp": site.ins[1 - which].q.z,
+        "mult": m,
+        "shift": -shift,
+        "two_zp_1": 2 * site.y.q.z + 1,
+    }
+
+
 BOTH = (0, 1)
+STEPS = ("column", "step")
+MATMUL_S8_1X4 = Kernel(HERE / "matmul_s8_1x4.c", _when_1x4, _s8_1x4, reads=BOTH)
 MATMUL_S8 = Kernel(HERE / "matmul_s8.c", _types("int8"), _s8, reads=BOTH)
 MATMUL_F32 = Kernel(HERE / "matmul_f32.c", _types("float32"), _shape, reads=BOTH)
 MATMUL_I32 = Kernel(HERE / "matmul_i32.c", _types("int32"), _shape, reads=BOTH)

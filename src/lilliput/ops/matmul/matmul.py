@@ -53,7 +53,7 @@ class MatMul(Op):
 
     name: ClassVar[str] = "matmul"
     operands: ClassVar[int | None] = 2
-    kernels = (kernels.MATMUL_S8, kernels.MATMUL_F32, kernels.MATMUL_I32)
+    kernels = (kernels.MATMUL_S8_1X4, kernels.MATMUL_S8, kernels.MATMUL_F32, kernels.MATMUL_I32)
 
     def given(self, ins: Sequence[Tensor]) -> tuple[Shape, Shape]:
         """The shapes of the factors, dimensions in the usual order: batch, rows, columns."""
@@ -168,6 +168,13 @@ class MatMul(Op):
             cls(True, False, (1, 3, 2, 0), (2, 0, 1), (3, 1, 2, 0)),
             ((2, 4, 3, 1), (5, 2, 3)),
             why="every axis elsewhere",
+        )
+        yield Example(
+            cls(adj_b=True), ((1, 2, 3, 16), (1, 2, 9, 16)), why="fours of rows with rows, one left over"
+        )
+        yield Example(cls(), ((1, 3, 7), (1, 7, 10)), why="fours of columns, two left over")
+        yield Example(
+            cls(order=(0, 2, 1)), ((1, 6, 5), (1, 5, 3)), why="a result that lies transposed, in fours"
         )
         whole = {n: Tensor(n, s, "int32") for n, s in (("a", (2, 3)), ("b", (3, 4)), ("y", (2, 4)))}
         yield Graph(("a", "b"), ("y",), (Node(cls(), ("a", "b"), ("y",), "wraps"),), whole)

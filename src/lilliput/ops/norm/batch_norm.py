@@ -12,6 +12,7 @@ import numpy as np
 from lilliput import fixed
 from lilliput.fixed import Clamp
 from lilliput.graph import Array, Graph, Shape, Tensor
+from lilliput.interval import Interval, finished
 from lilliput.op import Example, Kernel, Op, Params, Site, register
 from lilliput.ops.extreme import near_overflow
 
@@ -103,6 +104,20 @@ class BatchNorm(Op):
         acc = (x.astype(np.int64) - site.x.q.z) * w + b
         bounds = fixed.clamp_range(self.clamp, site.y.q, "int8")
         return (fixed.finish(acc, *self.multipliers(site), site.y.q.z, bounds, "int8"),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        acc = self.accumulator_bounds(site, ins[0])
+        if acc is None:
+            return super().bounds(site, ins)
+        limits = fixed.clamp_range(self.clamp, site.y.q, "int8")
+        return (finished(acc, *self.multipliers(site), site.y.q.z, limits),)
+
+    def accumulator_bounds(self, site: Site, x: Interval) -> Interval | None:
+        w, b = (t.data for t in site.ins[1:])
+        if not site.integer or w is None or b is None:
+            return None
+        products = x.plus(-site.x.q.z).times(w.astype(np.int64))
+        return Interval(products.lo + b, products.hi + b)
 
     def macs(self, site: Site) -> int:
         return site.x.size

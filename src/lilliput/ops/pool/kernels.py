@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 RECIPROCAL_PIXELS = 361
 """128.5 n^2 < 2^24: up to here the 24-bit reciprocal gives the exact quotient (avgpool_s8_mul.c)."""
+HALFWORD_PIXELS = 255
+"""Up to here the sum of int8 fits 16 bits."""
+MVE = frozenset({"mve"})
+DSP = frozenset({"dsp"})
+LISTED_PIXELS = 25
+"""Of the largest window of maxpool_s8_dsp.c."""
 
 
 def _op(site: Site) -> Pool2d:
@@ -31,8 +37,23 @@ def _types(dtype: str) -> Callable[[Site], bool]:
     return when
 
 
-def _few_pixels(site: Site) -> bool:
-    return _types("int8")(site) and int(_op(site).counts(site.x.shape).max()) <= RECIPROCAL_PIXELS
+def _pixels(most: int) -> Callable[[Site], bool]:
+    """int8, and no window covers more pixels."""
+    return lambda site: _types("int8")(site) and int(_op(site).counts(site.x.shape).max()) <= most
+
+
+def _fours(when: Callable[[Site], bool]) -> Callable[[Site], bool]:
+    """With a whole block of four channels."""
+    return lambda site: when(site) and site.x.shape[3] >= 4
+
+
+def _listed(site: Site) -> bool:
+    return _types("int8")(site) and math.prod(_op(site).window) <= LISTED_PIXELS
+
+
+def _wide(site: Site) -> bool:
+    """Narrow windows are not worth the loop of avgpool_s8_dsp.c over four pixels."""
+    return _op(site).window[1] >= 4 and _pixels(HALFWORD_PIXELS)(site)
 
 
 def _rows(site: Site) -> Rows:
@@ -81,6 +102,10 @@ def _of_type(source: str, dtype: str, params: Callable[[Site], Params]) -> Kerne
 
 MAX_S8, MAX_S16, MAX_U8 = (_of_type("maxpool.c", t, _dilated(_integer)) for t in ("int8", "int16", "uint8"))
 MAX_F32 = Kernel(HERE / "maxpool_f32.c", _types("float32"), _dilated(_float), _rows)
-AVG_S8_MUL = Kernel(HERE / "avgpool_s8_mul.c", _few_pixels, _integer, _rows)
+MAX_S8_MVE = Kernel(HERE / "maxpool_s8_mve.c", _types("int8"), _dilated(_integer), _rows, isa=MVE)
+AVG_S8_MVE = Kernel(HERE / "avgpool_s8_mve.c", _pixels(HALFWORD_PIXELS), _integer, _rows, isa=MVE)
+MAX_S8_DSP = Kernel(HERE / "maxpool_s8_dsp.c", _fours(_listed), _dilated(_integer), _rows, isa=DSP)
+AVG_S8_DSP = Kernel(HERE / "avgpool_s8_dsp.c", _fours(_wide), _integer, _rows, isa=DSP)
+AVG_S8_MUL = Kernel(HERE / "avgpool_s8_mul.c", _pixels(RECIPROCAL_PIXELS), _integer, _rows)
 AVG_S8, AVG_S16 = (_of_type("avgpool.c", t, _integer) for t in ("int8", "int16"))
 AVG_F32 = Kernel(HERE / "avgpool_f32.c", _types("float32"), _float, _rows)

@@ -10,6 +10,8 @@ import numpy as np
 
 from lilliput.fixed import FLOAT_MAX, Clamp
 from lilliput.graph import INT_RANGE, Array, Graph, Node, Quant, Shape, Tensor
+from lilliput.interval import Interval
+from lilliput.links import Links, one_to_one
 from lilliput.op import Example, Limits, Op, QuantRule, Site, register
 from lilliput.ops.conv import common
 from lilliput.ops.conv.common import Padding, Pair
@@ -59,6 +61,13 @@ class Pool2d(Op):
             return f"a window of {self.window} covers more than {MAX_PIXELS} pixels"
         return quants_differ(site.x, site.y) if site.integer and site.y.quant is not None else None
 
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        """No window lies in the padding alone: its maximum and its rounded mean are between values of the input."""
+        return (ins[0].clipped(kernels.bounds(site)),) if site.integer else super().bounds(site, ins)
+
+    def channel_links(self, site: Site) -> Links:
+        return (one_to_one(site.x.shape[3]),)
+
     def counts(self, shape: Shape) -> Array:
         """How many pixels of an NHWC input each window covers: [OH, OW]."""
         return covered_pixels(self, self.window, shape)
@@ -96,7 +105,14 @@ class MaxPool2d(Pool2d):
 
     name: ClassVar[str] = "max_pool2d"
     plain_integers: ClassVar[bool] = True
-    kernels = (kernels.MAX_S8, kernels.MAX_S16, kernels.MAX_U8, kernels.MAX_F32)
+    kernels = (
+        kernels.MAX_S8_MVE,
+        kernels.MAX_S8_DSP,
+        kernels.MAX_S8,
+        kernels.MAX_S16,
+        kernels.MAX_U8,
+        kernels.MAX_F32,
+    )
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         (x,) = xs
@@ -134,7 +150,14 @@ class AvgPool2d(Pool2d):
     """The sum of a window's integers divided by their number, halves away from zero."""
 
     name: ClassVar[str] = "avg_pool2d"
-    kernels = (kernels.AVG_S8_MUL, kernels.AVG_S8, kernels.AVG_S16, kernels.AVG_F32)
+    kernels = (
+        kernels.AVG_S8_MVE,
+        kernels.AVG_S8_DSP,
+        kernels.AVG_S8_MUL,
+        kernels.AVG_S8,
+        kernels.AVG_S16,
+        kernels.AVG_F32,
+    )
 
     def operand_limits(self, limits: Limits, ranges: Sequence[Limits]) -> tuple[Limits, ...] | None:
         """A value that counts for nothing by itself still pulls the average down."""

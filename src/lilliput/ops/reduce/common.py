@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
+from lilliput.links import Links
 from lilliput.op import Example, Kernel, Op, Params, Site
-from lilliput.ops.reduce.mean import loops
+from lilliput.ops.reduce.mean import links_of_reduction, loops
 
 HERE = Path(__file__).parent
 LOOPS = 4
@@ -52,6 +53,9 @@ class Reduction(Op):
         if most > LOOPS:
             return f"axes {self.axes} of {site.x.shape} take {most} nested loops, expected at most {LOOPS}"
         return None
+
+    def channel_links(self, site: Site) -> Links | None:
+        return links_of_reduction(site, self.axes)
 
     def batchable(self, site: Site) -> bool:
         return 0 not in self.axes

@@ -12,6 +12,8 @@ import numpy as np
 
 from lilliput import fixed
 from lilliput.graph import INT_RANGE, Array, Shape, Tensor
+from lilliput.interval import Interval, channels_of, finished
+from lilliput.links import Links, one_to_one
 from lilliput.op import Example, Kernel, Op, Params, Site, register
 
 HERE = Path(__file__).parent
@@ -45,6 +47,17 @@ def float_sum(x: Array, axes: tuple[int, ...], keep: bool) -> Array:
     kept = last.shape[: x.ndim - len(axes)]
     total = np.cumsum(last.reshape(*kept, -1), axis=-1, dtype=np.float32)[..., -1]
     return total.reshape([1 if i in axes else d for i, d in enumerate(x.shape)]) if keep else total
+
+
+def behind_reduction(site: Site, axes: tuple[int, ...], x: Interval) -> Interval:
+    """What the values behind each channel of the result lie between: of all channels where these are reduced too."""
+    return x if len(site.x.shape) - 1 not in axes else x.whole(channels_of(site.y.shape))
+
+
+def links_of_reduction(site: Site, axes: tuple[int, ...]) -> Links | None:
+    """Channels stay apart unless they are reduced."""
+    rank = len(site.x.shape)
+    return None if rank - 1 in axes else (one_to_one(site.x.shape[-1]),)
 
 
 def folded_multiplier(site: Site, count: int) -> tuple[int, int]:
@@ -139,6 +152,17 @@ class Mean(Op):
         total = x.sum(self.axes, np.int64, keepdims=self.keep_dims) - site.x.q.z * count
         bounds = fixed.clamp_range(None, y.q, y.dtype)
         return (fixed.finish(total, *folded_multiplier(site, count), y.q.z, bounds, y.dtype),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        if not site.integer:
+            return super().bounds(site, ins)
+        y, count = site.y, self.count(site.x.shape)
+        total = behind_reduction(site, self.axes, ins[0]).plus(-site.x.q.z).times(count)
+        limits = fixed.clamp_range(None, y.q, y.dtype)
+        return (finished(total, *folded_multiplier(site, count), y.q.z, limits),)
+
+    def channel_links(self, site: Site) -> Links | None:
+        return links_of_reduction(site, self.axes)
 
     def torch(self, site: Site, *xs: Any) -> Any:
         return xs[0].mean(self.axes, keepdim=self.keep_dims)

@@ -6,7 +6,7 @@ and REDUCE_MIN; the others stay in float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from lilliput import fixed
 from lilliput.graph import INT_RANGE, Array, Quant, Shape, Tensor
+from lilliput.interval import Interval, finished
 from lilliput.op import Example, Kernel, Params, QuantRule, Site, register
 from lilliput.ops.reduce.common import HERE, Reduction, generic
 from lilliput.ops.reduce.mean import LOOPS as MEAN_LOOPS
-from lilliput.ops.reduce.mean import MAX_COUNT, float_sum, loops
+from lilliput.ops.reduce.mean import MAX_COUNT, behind_reduction, float_sum, loops
 
 WRAPS = "uint64_t"
 """What integer sums and products are accumulated in: the low bits are those of any narrower type."""
@@ -97,6 +98,14 @@ class ReduceSum(Reduction):
         total = x.sum(self.axes, np.int64, keepdims=self.keep_dims) - site.x.q.z * self.count(x.shape)
         bounds = fixed.clamp_range(None, site.y.q, "int8")
         return (fixed.finish(total, *multiplier(site), site.y.q.z, bounds, "int8"),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        if site.y.dtype != "int8":
+            return super().bounds(site, ins)
+        values = behind_reduction(site, self.axes, ins[0]).plus(-site.x.q.z)
+        limits = fixed.clamp_range(None, site.y.q, "int8")
+        total = values.times(self.count(site.x.shape))
+        return (finished(total, *multiplier(site), site.y.q.z, limits),)
 
     def reduced(self, x: Array, axes: tuple[int, ...], keep: bool) -> Array:
         return _sum(x, axes, keep)
@@ -209,6 +218,9 @@ class Extreme(Reduction):
         if (x.quant is None) != (y.quant is None) or (x.quant is not None and not x.quant.same(y.quant)):
             return f"the result's quantization is {y.quant}, expected the input's, {x.quant}"
         return None
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (behind_reduction(site, self.axes, ins[0]),)
 
     @classmethod
     def examples(cls) -> Iterator[Example]:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lilliput import fixed
+from lilliput import fixed, interval
 from lilliput.graph import INT_RANGE, Array, Graph, Node, Quant, Shape, Tensor
+from lilliput.interval import Interval
 from lilliput.op import Op, Site, register
 from lilliput.ops.requantize import kernels
 from lilliput.ops.table import TABLE_S8
@@ -76,6 +77,13 @@ class Quantize(Op):
         bounds = fixed.clamp_range(None, y.q, y.dtype)
         total = x.astype(np.int64) - site.x.q.z
         return (fixed.finish(total, *kernels.multiplier(site), y.q.z, bounds, y.dtype),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        if site.x.dtype == "float32" or site.y.dtype == "float32":
+            return super().bounds(site, ins)
+        limits = fixed.clamp_range(None, site.y.q, site.y.dtype)
+        steps = ins[0].plus(-site.x.q.z)
+        return (interval.finished(steps, *kernels.multiplier(site), site.y.q.z, limits),)
 
     def torch(self, site: Site, *xs: Any) -> Any:
         return xs[0]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
+from lilliput.interval import Interval, channels_of
 from lilliput.op import Example, Op, QuantRule, Site, register
 from lilliput.ops.shape import common
 
@@ -44,6 +45,9 @@ class Broadcast(Op):
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         return (np.broadcast_to(xs[0], self._result(site, len(xs[0]) if xs[0].ndim else 1)),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (ins[0].spread(channels_of(self.shape)),)
 
     def batchable(self, site: Site) -> bool:
         return len(site.x.shape) == len(self.shape) and self.shape[:1] == (1,)

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.graph import ITEM_SIZE, Array, Shape, Tensor
+from lilliput.interval import Interval, joined, union
+from lilliput.links import Link, Links, one_to_one
 from lilliput.op import Example, Kernel, Op, Params, Site, register
 from lilliput.ops.shape import common
 
@@ -66,6 +68,24 @@ class Concat(Op):
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         batch = max(len(x) for x in xs)
         return (np.concatenate([_repeated(x, batch, self.axis) for x in xs], self.axis),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return ((joined if self._of_channels(site) else union)(ins),)
+
+    def channel_links(self, site: Site) -> Links | None:
+        if not self._of_channels(site):
+            return tuple(None if t.constant else one_to_one(t.shape[-1]) for t in site.ins)
+        if any(t.constant for t in site.ins):
+            return None
+        ends = np.cumsum([t.shape[-1] for t in site.ins])
+        return tuple(
+            Link(np.arange(n), np.arange(end - n, end))
+            for t, end in zip(site.ins, ends, strict=True)
+            for n in t.shape[-1:]
+        )
+
+    def _of_channels(self, site: Site) -> bool:
+        return self.axis == len(site.y.shape) - 1
 
     def batchable(self, site: Site) -> bool:
         return self.axis != 0

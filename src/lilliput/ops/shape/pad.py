@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.graph import INT_RANGE, ITEM_SIZE, Array, Shape, Tensor
+from lilliput.interval import Interval, joined
+from lilliput.links import Links, one_to_one
 from lilliput.op import Example, Kernel, Op, Params, QuantRule, Site, register
 from lilliput.ops.shape import common
 
@@ -71,6 +73,19 @@ class Pad(Op):
         if y.dtype == "float32":
             return np.float32(self.value)
         return np.dtype(y.dtype).type(np.clip(round(self.value), *INT_RANGE[y.dtype]))
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        x = ins[0]
+        if not site.integer:
+            return super().bounds(site, ins)
+        fill = int(self.fill(site))
+        if any(n for pad in self.pads[:-1] for n in pad):
+            x = x.including(fill, fill)
+        before, after = (Interval.full(n, (fill, fill)) for n in self.pads[-1])
+        return (joined([before, x, after]),)
+
+    def channel_links(self, site: Site) -> Links | None:
+        return None if any(self.pads[-1]) else (one_to_one(site.x.shape[-1]),)
 
     def as_padding(self, site: Site) -> Pads | None:
         return self.pads if self.value == 0.0 else None

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
+from lilliput.interval import Interval, channels_of
+from lilliput.links import Links, behind_view
 from lilliput.op import Example, Op, QuantRule, Site, register
 
 
@@ -31,6 +33,15 @@ class Reshape(Op):
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         return (xs[0].reshape(self._result(site, xs[0].shape)),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (ins[0].laid_out(channels_of(self.shape)),)
+
+    def channel_links(self, site: Site) -> Links:
+        return (behind_view(site.x.shape, self.shape),)
+
+    def with_channels(self, site: Site, channels: int) -> Reshape:
+        return Reshape((*self.shape[:-1], channels)) if self.shape else self
 
     def batchable(self, site: Site) -> bool:
         return site.x.shape[:1] == self.shape[:1] == (1,)

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.graph import ITEM_SIZE, Array, Shape, Tensor
+from lilliput.interval import Interval
+from lilliput.links import Links, one_to_one
 from lilliput.op import Example, Kernel, Op, Params, QuantRule, Site, register
 from lilliput.ops.shape import common
 
@@ -77,6 +79,12 @@ class ResizeNearest(Op):
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         return (xs[0].take(self.rows, 1).take(self.columns, 2),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (ins[0],)
+
+    def channel_links(self, site: Site) -> Links:
+        return (one_to_one(site.x.shape[3]),)
 
     def torch(self, site: Site, *xs: Any) -> Any:
         from lilliput.ops.shape import learn

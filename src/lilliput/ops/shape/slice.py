@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
+from lilliput.interval import Interval
 from lilliput.op import Example, Op, QuantRule, Site, register
 from lilliput.ops.shape import common
 
@@ -58,6 +59,10 @@ class Slice(Op):
             if indices is not None:
                 x = x.take(indices, axis)
         return (x,)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        (taken,) = self._indices(site)[-1:] or [None]
+        return (ins[0] if taken is None else ins[0].take(taken),)
 
     def batchable(self, site: Site) -> bool:
         return self._indices(site)[0] is None

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lilliput.graph import Array, Shape, Tensor
+from lilliput.interval import Interval, channels_of
+from lilliput.links import Links, one_to_one
 from lilliput.op import Example, Op, QuantRule, Site, register
 from lilliput.ops.shape import common
 
@@ -39,6 +41,15 @@ class Transpose(Op):
 
     def run(self, site: Site, *xs: Array) -> tuple[Array, ...]:
         return (xs[0].transpose(self.perm),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        return (ins[0] if self._keeps_channels() else ins[0].whole(channels_of(site.y.shape)),)
+
+    def channel_links(self, site: Site) -> Links | None:
+        return (one_to_one(site.x.shape[-1]),) if self._keeps_channels() else None
+
+    def _keeps_channels(self) -> bool:
+        return self.perm[-1:] == (len(self.perm) - 1,)
 
     def as_permutation(self) -> tuple[int, ...] | None:
         return self.perm

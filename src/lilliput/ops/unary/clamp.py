@@ -39,15 +39,15 @@ class Clamp(Unary):
 
     def integers(self, site: Site, x: Array) -> Array:
         if self.raw:
-            return np.clip(x, *self.bounds(site)).astype(x.dtype)
+            return np.clip(x, *self.limits(site)).astype(x.dtype)
         total = x.astype(np.int64) - site.x.q.z
-        return fixed.finish(total, *self.multiplier(site), site.y.q.z, self.bounds(site), site.y.dtype)
+        return fixed.finish(total, *self.multiplier(site), site.y.q.z, self.limits(site), site.y.dtype)
 
     def multiplier(self, site: Site) -> tuple[int, int]:
         """(m, shift) of input scale / output scale."""
         return fixed.multiplier(float(site.x.q.s) / float(site.y.q.s))
 
-    def bounds(self, site: Site) -> tuple[int, int]:
+    def limits(self, site: Site) -> tuple[int, int]:
         """The integers between which the result lies."""
         t = site.x if self.raw else site.y
         return fixed.clamp_range((self.lo, self.hi), t.q, t.dtype)

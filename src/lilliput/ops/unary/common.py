@@ -12,7 +12,9 @@ import numpy as np
 
 from lilliput.fixed import FLOAT_MAX
 from lilliput.graph import Array, Graph, Shape, Tensor
+from lilliput.interval import Interval
 from lilliput.op import Example, Kernel, Op, Params, Site
+from lilliput.ops import table
 
 HERE = Path(__file__).parent
 
@@ -65,6 +67,10 @@ class Unary(Op):
         if site.integer:
             return (self.integers(site, xs[0]),)
         return (np.asarray(self.real(xs[0]), np.float32),)
+
+    def bounds(self, site: Site, ins: Sequence[Interval]) -> tuple[Interval, ...]:
+        few = site.integer and site.x.dtype in table.TRIED
+        return (table.bounds(site, ins[0]),) if few else super().bounds(site, ins)
 
     @classmethod
     def sample(cls, rng: np.random.Generator, shape: Shape) -> Example | None:

@@ -114,7 +114,7 @@ def _leaky(site: Site) -> Params:
 def _clamp(site: Site) -> Params:
     op = cast("Clamp", site.op)
     zero, (m, shift) = (site.x.q.z, (1 << 30, 1)) if op.raw else (site.y.q.z, op.multiplier(site))
-    lo, hi = op.bounds(site)
+    lo, hi = op.limits(site)
     return {
         "n": site.x.size,
         "from": -site.x.q.z,

@@ -1,0 +1,122 @@
+/* 2 channels x 4 pixels of an int8 convolution on Armv5TE, whose multiplier takes either half of a word:
+   11 instructions for 8 products. Assembly, for eight sums, operands and pointers take all registers, and compilers
+   spill. */
+#ifndef LILLIPUT_ARM32_BLOCK_H
+#define LILLIPUT_ARM32_BLOCK_H
+#include "base.h"
+
+typedef struct {
+  int8_t *y[4];                     /* where the next channels of each pixel go */
+  const int8_t *w;                  /* [blocks][taps][2] */
+  const int32_t *q;                 /* [blocks]{bias[2], mult[2], two shifts in a word} */
+  const int32_t *x, *end_4, *end;   /* [taps][2], words of two pixels; the end of whole fours of taps */
+  int32_t blocks;                   /* pairs of channels */
+  int32_t two_zp_1;
+} arm32_block_t;
+
+/* All blocks; y, w, q and blocks are used up. The requantization is scale_right's (requantize.h). */
+LILLIPUT_NAKED static void arm32_block(arm32_block_t *block LILLIPUT_UNUSED) {
+  __asm__(
+      ".syntax unified\n"
+      ".macro arm32_tap\n"
+      " ldm r0!, {r2, r3}\n"
+      " ldrsb r12, [r1], #1\n"
+      " smlabb r4, r2, r12, r4\n"
+      " smlatb r5, r2, r12, r5\n"
+      " smlabb r6, r3, r12, r6\n"
+      " smlatb r7, r3, r12, r7\n"
+      " ldrsb r12, [r1], #1\n"
+      " smlabb r8, r2, r12, r8\n"
+      " smlatb r9, r2, r12, r9\n"
+      " smlabb r10, r3, r12, r10\n"
+      " smlatb r11, r3, r12, r11\n"
+      ".endm\n"
+      /* multiplier r2, shift r3, folded rounding r12 */
+      ".macro arm32_scale v\n"
+      " lsl \\v, \\v, #1\n"
+      " mov lr, #0x80000000\n"
+      " mov r0, r12\n"
+      " smlal lr, r0, r2, \\v\n"
+      " add r0, r0, \\v, asr #31\n"
+      " asr \\v, r0, r3\n"
+      " cmp \\v, #127\n"
+      " movgt \\v, #127\n"
+      " cmn \\v, #128\n"
+      " mvnlt \\v, #127\n"
+      ".endm\n"
+      ".macro arm32_finish m, n, v0, v1, v2, v3\n"
+      " ldr r2, [r1, #\\m]\n"
+      " ldrb r3, [r1, #\\n]\n"
+      " ldr r12, [sp, #4]\n"
+      " sub r0, r3, #1\n"
+      " lsl r12, r12, r0\n"
+      " arm32_scale \\v0\n"
+      " arm32_scale \\v1\n"
+      " arm32_scale \\v2\n"
+      " arm32_scale \\v3\n"
+      ".endm\n"
+      ".macro arm32_store y, c0, c1\n"
+      " strb \\c0, [\\y], #1\n"
+      " strb \\c1, [\\y], #1\n"
+      ".endm\n"
+      "push {r4-r11, lr}\n"
+      "sub sp, sp, #8\n"
+      "ldr r1, [r0, #40]\n"
+      "str r0, [sp]\n"
+      "str r1, [sp, #4]\n"
+      "ldr r1, [r0, #16]\n"
+      "1:\n"
+      "ldr r2, [r0, #20]\n"
+      "ldr r4, [r2]\n"
+      "ldr r8, [r2, #4]\n"
+      "mov r5, r4\n"
+      "mov r6, r4\n"
+      "mov r7, r4\n"
+      "mov r9, r8\n"
+      "mov r10, r8\n"
+      "mov r11, r8\n"
+      "ldr lr, [r0, #28]\n"
+      "ldr r0, [r0, #24]\n"
+      "cmp r0, lr\n"
+      "beq 3f\n"
+      "2:\n"
+      "arm32_tap\n"
+      "arm32_tap\n"
+      "arm32_tap\n"
+      "arm32_tap\n"
+      "cmp r0, lr\n"
+      "bne 2b\n"
+      "3:\n"
+      "ldr lr, [sp]\n"
+      "ldr lr, [lr, #32]\n"
+      "cmp r0, lr\n"
+      "beq 5f\n"
+      "4:\n"
+      "arm32_tap\n"
+      "cmp r0, lr\n"
+      "bne 4b\n"
+      "5:\n"
+      "ldr r0, [sp]\n"
+      "str r1, [r0, #16]\n"
+      "ldr r1, [r0, #20]\n"
+      "arm32_finish 8, 16, r4, r5, r6, r7\n"
+      "arm32_finish 12, 17, r8, r9, r10, r11\n"
+      "add r1, r1, #20\n"
+      "ldr r0, [sp]\n"
+      "str r1, [r0, #20]\n"
+      "ldm r0, {r1, r2, r3, r12}\n"
+      "arm32_store r1, r4, r8\n"
+      "arm32_store r2, r5, r9\n"
+      "arm32_store r3, r6, r10\n"
+      "arm32_store r12, r7, r11\n"
+      "stm r0, {r1, r2, r3, r12}\n"
+      "ldr r1, [r0, #16]\n"
+      "ldr r2, [r0, #36]\n"
+      "subs r2, r2, #1\n"
+      "str r2, [r0, #36]\n"
+      "bne 1b\n"
+      "add sp, sp, #8\n"
+      "pop {r4-r11, pc}\n");
+}
+
+#endif

@@ -1,0 +1,115 @@
+/* 4 channels x 2 pixels of an int8 convolution on Armv7-M: 14 instructions for 8 products. Assembly, for eight sums,
+   operands and pointers take all registers, and compilers spill. */
+#ifndef LILLIPUT_THUMB2_BLOCK_H
+#define LILLIPUT_THUMB2_BLOCK_H
+#include "base.h"
+
+typedef struct {
+  int8_t *y[2];                    /* where the next channels of each pixel go */
+  const int8_t *w;                 /* [blocks][taps][4] */
+  const int32_t *q;                /* [blocks]{bias[4], mult[4], four shifts in a word} */
+  const int8_t *x, *end_4, *end;   /* [taps][2]; the end of whole fours of taps */
+  int32_t blocks;                  /* fours of channels */
+  int32_t two_zp_1;
+} thumb2_block_t;
+
+/* All blocks; y, w, q and blocks are used up. The requantization is scale_right's (requantize.h). */
+LILLIPUT_NAKED static void thumb2_block(thumb2_block_t *block LILLIPUT_UNUSED) {
+  __asm__(
+      ".syntax unified\n"
+      ".macro thumb2_channel a, b\n"
+      " ldrsb r12, [r1], #1\n"
+      " mla \\a, r2, r12, \\a\n"
+      " mla \\b, r3, r12, \\b\n"
+      ".endm\n"
+      ".macro thumb2_tap\n"
+      " ldrsb r2, [r0], #1\n"
+      " ldrsb r3, [r0], #1\n"
+      " thumb2_channel r4, r8\n"
+      " thumb2_channel r5, r9\n"
+      " thumb2_channel r6, r10\n"
+      " thumb2_channel r7, r11\n"
+      ".endm\n"
+      /* multiplier r2, shift r3, folded rounding r12 */
+      ".macro thumb2_scale v\n"
+      " lsl \\v, \\v, #1\n"
+      " mov lr, #0x80000000\n"
+      " mov r0, r12\n"
+      " smlal lr, r0, r2, \\v\n"
+      " add r0, r0, \\v, asr #31\n"
+      " asr r0, r0, r3\n"
+      " ssat \\v, #8, r0\n"
+      ".endm\n"
+      ".macro thumb2_finish m, n, a, b\n"
+      " ldr r2, [r1, #\\m]\n"
+      " ldrb r3, [r1, #\\n]\n"
+      " ldr r12, [sp, #4]\n"
+      " sub r0, r3, #1\n"
+      " lsl r12, r12, r0\n"
+      " thumb2_scale \\a\n"
+      " thumb2_scale \\b\n"
+      ".endm\n"
+      ".macro thumb2_store y, c0, c1, c2, c3\n"
+      " strb \\c0, [\\y], #1\n"
+      " strb \\c1, [\\y], #1\n"
+      " strb \\c2, [\\y], #1\n"
+      " strb \\c3, [\\y], #1\n"
+      ".endm\n"
+      "push {r4-r11, lr}\n"
+      "sub sp, sp, #8\n"
+      "ldr r1, [r0, #32]\n"
+      "str r0, [sp]\n"
+      "str r1, [sp, #4]\n"
+      "ldr r1, [r0, #8]\n"
+      "1:\n"
+      "ldr r2, [r0, #12]\n"
+      "ldm r2, {r4-r7}\n"
+      "mov r8, r4\n"
+      "mov r9, r5\n"
+      "mov r10, r6\n"
+      "mov r11, r7\n"
+      "ldr lr, [r0, #20]\n"
+      "ldr r0, [r0, #16]\n"
+      "cmp r0, lr\n"
+      "beq 3f\n"
+      "2:\n"
+      "thumb2_tap\n"
+      "thumb2_tap\n"
+      "thumb2_tap\n"
+      "thumb2_tap\n"
+      "cmp r0, lr\n"
+      "bne 2b\n"
+      "3:\n"
+      "ldr lr, [sp]\n"
+      "ldr lr, [lr, #24]\n"
+      "cmp r0, lr\n"
+      "beq 5f\n"
+      "4:\n"
+      "thumb2_tap\n"
+      "cmp r0, lr\n"
+      "bne 4b\n"
+      "5:\n"
+      "ldr r0, [sp]\n"
+      "str r1, [r0, #8]\n"
+      "ldr r1, [r0, #12]\n"
+      "thumb2_finish 16, 32, r4, r8\n"
+      "thumb2_finish 20, 33, r5, r9\n"
+      "thumb2_finish 24, 34, r6, r10\n"
+      "thumb2_finish 28, 35, r7, r11\n"
+      "adds r1, #36\n"
+      "ldr r0, [sp]\n"
+      "str r1, [r0, #12]\n"
+      "ldm r0, {r1, r2}\n"
+      "thumb2_store r1, r4, r5, r6, r7\n"
+      "thumb2_store r2, r8, r9, r10, r11\n"
+      "stm r0, {r1, r2}\n"
+      "ldr r1, [r0, #8]\n"
+      "ldr r2, [r0, #28]\n"
+      "subs r2, #1\n"
+      "str r2, [r0, #28]\n"
+      "bne 1b\n"
+      "add sp, #8\n"
+      "pop {r4-r11, pc}\n");
+}
+
+#endif
