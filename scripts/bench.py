@@ -1,6 +1,8 @@
-"""`make bench`: every performance claim of the project in one run: build/bench.json, docs/bench.md, docs/results.md.
+"""`make bench`: every performance claim of the project in one run: docs/bench.md, docs/bench.json, docs/results.md.
 
 Instructions are exact counts of the shipped ELF on the emulated core; times are ratios or medians: machines are noisy.
+build/bench.json has all of it; docs/bench.json is the record that tests compare with (tests/test_bench.py). A run of a
+part, which options choose, prints and writes nothing; only the classical models may be left out.
 """
 
 from __future__ import annotations
@@ -9,92 +11,19 @@ import argparse
 import dataclasses
 import json
 import statistics
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from bench_classical import classical_rows
 from bench_classical_models import model_rows
-from bench_layers import STEPS, by_shape, by_step, by_type
+from bench_goals import checks
+from bench_layers import STEPS, bench_layers, by_step, by_type
+from bench_models import MODES, ROOT, bench_models, installed, models
 from bench_peers import HEAD
 from bench_peers import Row as Peers
-
-from lilliput import zoo
-from lilliput.firmware import compile
-from lilliput.graph import Graph
-from lilliput.importers.tflite import load_tflite
-from lilliput.importers.torch import load_torch
-from lilliput.passes import simplify
-from lilliput.quantize import quantize
-from lilliput.target import load_target, target_names
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
-REFERENCE = {"kws": "kws_ref_model", "ic": "pretrainedResnet_quant", "vww": "vww_96_int8"}
-# TFLM + CMSIS-NN, kernels at -O3, gcc 12.2, measured by the developers in the same way (QEMU, executed instructions).
-PEERS = {"cortex-m4": "m4-cmsis-O3", "cortex-m7": "m7-cmsis-O3", "cortex-m0plus": "m0p-cmsis-O3"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A model on a core."""
-
-    model: str
-    target: str
-    macs: int
-    instructions: int
-    flash: int
-    ram: int
-    peer: dict[str, int] | None
-
-    def cells(self) -> list[str]:
-        def ratio(ours: int, key: str) -> str:
-            return f"{ours / self.peer[key]:.2f}" if self.peer else "–"
-
-        return [
-            self.model,
-            self.target,
-            f"{self.instructions:,}",
-            f"{self.instructions / self.macs:.2f}",
-            ratio(self.instructions, "instructions"),
-            f"{self.flash:,}",
-            ratio(self.flash, "flash_bytes"),
-            f"{self.ram:,}",
-            ratio(self.ram, "ram_bytes"),
-        ]
-
-
-def models() -> Iterator[tuple[str, Graph]]:
-    """The MLPerf Tiny references where they are, and an untrained network of the demo's kind."""
-    for name, file in REFERENCE.items():
-        path = SHARED / "models" / f"{file}.tflite"
-        if path.exists():
-            yield name, simplify(load_tflite(path.read_bytes()))
-    torch.manual_seed(0)
-    module = zoo.build("mobilenet_v2", input_shape=(28, 28, 1), classes=10)
-    graph = simplify(load_torch(module, torch.zeros(1, 1, 28, 28)))
-    samples = np.random.default_rng(0).random((16, 28, 28, 1), np.float32)
-    yield "mobilenet_v2 28x28", quantize(graph, samples)
-
-
-def bench_models(targets: list[str]) -> list[Row]:
-    peers = SHARED / "peers" / "results.json"
-    known: dict[str, Any] = json.loads(peers.read_text()) if peers.exists() else {}
-    rows = []
-    for name, graph in models():
-        for target in targets:
-            with tempfile.TemporaryDirectory() as folder:
-                p = compile(graph, target, name="model", out=folder).profile()
-            peer = known.get(name, {}).get(PEERS.get(target, ""))
-            rows.append(
-                Row(name, target, p["macs"], p["instructions"], p["flash"]["total"], p["ram"]["total"], peer)
-            )
-    return rows
+from bench_record import RECORD, as_record, read, worse
+from bench_text import markdown, table
+from bench_tool import bench_tool
 
 
 def bench_training(pairs: int = 7) -> dict[str, float]:
@@ -105,64 +34,9 @@ def bench_training(pairs: int = 7) -> dict[str, float]:
     return {"pairs": pairs, "median_ratio": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
-def bench_tool() -> dict[str, Any]:
-    """Seconds from a graph in memory to a linked, profiled firmware, and emulated instructions per second."""
-    name, graph = next(models())
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        firmware = compile(graph, "cortex-m4", name="model", out=folder)
-        compiled = time.perf_counter() - start
-        golden = {k: v.tobytes() for k, v in firmware.golden.items()}
-        arena = firmware.image.arena
-        firmware.machine.call("model_run", arena.origin, arena.size)
-        start = time.perf_counter()
-        total = 0
-        for _ in range(10):
-            for key, content in golden.items():
-                firmware.machine.write(arena.origin + firmware.plan.offsets[key], content)
-            total += firmware.machine.call("model_run", arena.origin, arena.size).instructions
-        speed = total / (time.perf_counter() - start)
-    return {
-        "model": name,
-        "compile_seconds": round(compiled, 2),
-        "emulated_instructions_per_second": round(speed),
-    }
-
-
 def bench_peers(keep: str) -> list[Peers]:
     """Classical models against emlearn and m2cgen."""
     return [*classical_rows(keep=keep), *model_rows(keep=keep)]
-
-
-def markdown(rows: list[Row], tables: dict[str, list[str]], training: dict[str, float], tool: Any) -> str:
-    head = "| model | core | instructions | per MAC | ratio | flash B | ratio | RAM B | ratio |"
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench` in one run; do not edit. Instructions of one inference are exact, read from the",
-        "shipped ELF on the emulated core. Flash is what the model adds to an empty firmware, RAM is arena and",
-        "stack bound. Kernels are portable C; the ratios",
-        "compare with TFLM + CMSIS-NN at -O3 on the same core; below 1 is better than the peer.",
-        "Trees and other classical models are compared with emlearn and m2cgen in",
-        "[results.md](results.md#classical-models-against-emlearn-and-m2cgen).",
-        "",
-        head,
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
-        *("| " + " | ".join(row.cells()) + " |" for row in rows),
-        "",
-    ]
-    for heading, table in tables.items():
-        lines += [f"## {heading}", "", *table, ""]
-    lines += [
-        "## The tool itself",
-        "",
-        f"- training loop over a bare torch loop, median of {training['pairs']} interleaved pairs: "
-        f"{training['median_ratio']:.3f} ({training['min']:.3f} to {training['max']:.3f})",
-        f"- compile and link `{tool['model']}` for Cortex-M4: {tool['compile_seconds']} s",
-        f"- emulated instructions per second: {tool['emulated_instructions_per_second'] / 1e6:.0f} M",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def peers_text(rows: list[Peers]) -> str:
@@ -188,42 +62,64 @@ def put(path: Path, name: str, text: str) -> None:
     path.write_text(f"{before}<!-- {name} -->\n{text}<!-- /{name} -->{after}", encoding="utf-8")
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--targets", nargs="*", default=[t for t in target_names() if load_target(t).emulator == "unicorn"]
-    )
-    parser.add_argument("--no-training", action="store_true", help="leave out the training loop")
+    cores = installed()
+    parser.add_argument("--targets", nargs="*", default=cores, choices=cores)
+    parser.add_argument("--modes", nargs="*", default=MODES, choices=MODES)
+    parser.add_argument("--models", nargs="*", help="names; default: all")
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--peers", default="", help="REGEX of data and name of classical models")
-    parser.add_argument("--print", action="store_true", help="write nothing, print it")
-    options = parser.parse_args()
-    rows = bench_models(options.targets)
-    tables = {
-        "Instructions per MAC by layer shape": by_shape(options.targets),
-        "Types of numbers": by_type(),
-        f"Recurrent layers, sequences of {STEPS} steps": by_step(),
-    }
-    training = (
-        {"pairs": 0, "median_ratio": 0.0, "min": 0.0, "max": 0.0} if options.no_training else bench_training()
-    )
-    tool = bench_tool()
-    peers = bench_peers(options.peers)
-    text, compared = markdown(rows, tables, training, tool), peers_text(peers)
+    return parser.parse_args()
+
+
+PARTS = ("models", "layers", "types", "tool", "training", "classical")
+
+
+def whole(options: argparse.Namespace) -> bool:
+    """Whether docs/bench.md would miss nothing: only then is anything written."""
+    all_here = set(installed()) == set(options.targets) and set(MODES) == set(options.modes)
+    return all_here and not options.models and set(PARTS) - set(options.parts) <= {"classical"}
+
+
+def run(options: argparse.Namespace) -> None:
+    parts = options.parts
+    peers = (
+        bench_peers(options.peers) if "classical" in parts else []
+    )  # first: it needs packages that may be missing
+    training = bench_training() if "training" in parts else None
+    tool = bench_tool() if "tool" in parts else None
+    found = [m for m in models() if options.models is None or m.name in options.models]
+    rows = bench_models(options.targets, options.modes, found) if "models" in parts else []
+    layers = bench_layers(options.targets) if "layers" in parts else []
+    goals = list(checks(found, rows, layers))
+    types: dict[str, list[str]] = {}
+    if "types" in parts:
+        types = {"Types of numbers": by_type(), f"Recurrent layers, sequences of {STEPS} steps": by_step()}
+    text = markdown(found, rows, layers, goals, types, tool, training)
+    compared = peers_text(peers) if peers else ""
     print(text, compared, sep="\n")
-    if options.print:
+    record, recorded = as_record(rows, layers), read()
+    if lost := list(worse(record, recorded)):
+        print("\nWorse than the record:", *table("what|>recorded|>now", lost), sep="\n", file=sys.stderr)
+    if not whole(options):
         return
-    (ROOT / "build").mkdir(exist_ok=True)
     facts = {
         "models": [dataclasses.asdict(row) for row in rows],
-        "tables": tables,
+        "layers": [dataclasses.asdict(row) for row in layers],
+        "goals": [{**dataclasses.asdict(check), "met": check.met} for check in goals],
+        "tables": types,
         "training": training,
         "tool": tool,
         "peers": [dataclasses.asdict(row) for row in peers],
     }
+    (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "bench.json").write_text(json.dumps(facts, indent=1))
     (ROOT / "docs" / "bench.md").write_text(text)
-    put(ROOT / "docs" / "results.md", "classical", compared)
+    RECORD.write_text(record.beside(recorded, options.targets).text())
+    if peers and not options.peers:
+        put(ROOT / "docs" / "results.md", "classical", compared)
 
 
 if __name__ == "__main__":
-    main()
+    run(arguments())
