@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from batch import Case, host_differences, host_models
+from cli_tools import lilliput, refused
+from lilliput import store
 from lilliput.errors import UserError
 from lilliput.firmware import compile, open_build
 from lilliput.graph import Graph
@@ -147,12 +149,17 @@ def test_rows_of_a_stream_are_traced(tmp_path: Path) -> None:
     assert found["first_difference"]["layer"] == step.site.name
 
 
-def test_a_budget_is_reached_or_refused_with_what_is_missing(tmp_path: Path) -> None:
+def short_rows() -> Graph:
+    """Rows so short that a stream costs something."""
     b = Builder()
-    x = b.input(1, 20, 6, 4)  # rows so short that a stream costs something
+    x = b.input(1, 20, 6, 4)
     for i in range(2):
         x = b.conv(b.conv(x, 32, 1, name=f"widen {i}"), 4, 3, name=f"narrow {i}")
-    graph = int8(b.graph(b.add(Mean((1, 2)), x)))
+    return int8(b.graph(b.add(Mean((1, 2)), x)))
+
+
+def test_a_budget_is_reached_or_refused_with_what_is_missing(tmp_path: Path) -> None:
+    graph = short_rows()
     fast = compile(graph, "cortex-m4", name="net", out=tmp_path / "fast")
     small = compile(graph, "cortex-m4", name="net", out=tmp_path / "small", optimize="ram")
     need, least = (f.profile()["ram"]["total"] for f in (fast, small))
@@ -184,3 +191,28 @@ def test_a_thousand_layers_are_planned_in_time() -> None:
     p = choose(graph, FEATURES)
     assert time.process_time() - start < 5.0
     assert len(p.steps) >= 999
+
+
+def test_the_command_line_tells_what_a_budget_costs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store.save(short_rows(), tmp_path / "m.lil")
+    compiled = ("compile", tmp_path / "m.lil", "-o", tmp_path / "b", "--ram", "5k")
+    facts = lilliput(capfd, *compiled, "--json").json
+    trade = facts["trade"]
+    assert trade["ram"] <= 5120 < trade["ram_without"]
+    assert trade["instructions"] > trade["instructions_without"]
+    assert facts["streams"]
+    assert re.search(r"Budget\s+\+\d+\.\d % instructions", lilliput(capfd, *compiled).out)
+
+
+def test_the_command_line_takes_rows_and_refuses_strange_sizes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store.save(stem(), tmp_path / "m.lil")
+    compiled = ("compile", tmp_path / "m.lil", "-o", tmp_path / "b")
+    assert "By rows" in lilliput(capfd, *compiled, "--feed-rows").out
+    header = (tmp_path / "b" / "m.h").read_text()
+    assert all(f"m_{what}(" in header for what in ("start", "next_row", "push_row"))
+    assert "m_run(" not in header
+    refused(lilliput(capfd, *compiled, "--ram", "20 apples"), "a number of bytes such as 20480, 20k or 1M")

@@ -308,7 +308,8 @@ def _compiled_view(firmware: Firmware, facts: dict[str, Any]) -> Any:
             f"layers {first + 1} to {last + 1}",
             "only a few rows of the tensors between them exist",
         )
-    if paid := facts.get("trade"):
+    paid = facts.get("trade")
+    if paid and paid["ram"] < paid["ram_without"]:
         more = paid["instructions"] / paid["instructions_without"] - 1
         saved = units.size(paid["ram_without"] - paid["ram"])
         grid.add_row(
