@@ -9,6 +9,7 @@
 #ifndef LILLIPUT_RV32_BLOCK_H
 #define LILLIPUT_RV32_BLOCK_H
 #include "base.h"
+#include "rv32_frame.h"
 #include "rv32_requantize.h"
 
 typedef struct {
@@ -87,23 +88,8 @@ typedef struct {
   " addi t0, t0, 4\n" \
   " sw t0, \\y(a0)\n" \
   ".endm\n" \
-  ".macro rv32_registers how\n" \
-  " \\how ra, 60(sp)\n" \
-  " \\how s0, 56(sp)\n" \
-  " \\how s1, 52(sp)\n" \
-  " \\how s2, 48(sp)\n" \
-  " \\how s3, 44(sp)\n" \
-  " \\how s4, 40(sp)\n" \
-  " \\how s5, 36(sp)\n" \
-  " \\how s6, 32(sp)\n" \
-  " \\how s7, 28(sp)\n" \
-  " \\how s8, 24(sp)\n" \
-  " \\how s9, 20(sp)\n" \
-  " \\how s10, 16(sp)\n" \
-  " \\how s11, 12(sp)\n" \
-  ".endm\n" \
   "addi sp, sp, -64\n" \
-  "rv32_registers sw\n" \
+  RV32_REGISTERS("sw") \
   "sw a0, 8(sp)\n" \
   "lw a6, 16(a0)\n" \
   "1:\n" \
@@ -148,7 +134,7 @@ typedef struct {
   "sw a2, 32(a0)\n" \
   "bnez a2, 1b\n" \
   "sw a6, 16(a0)\n" \
-  "rv32_registers lw\n" \
+  RV32_REGISTERS("lw") \
   "addi sp, sp, 64\n" \
   "ret\n" \
   ".purgem rv32_pair\n" \
@@ -158,7 +144,6 @@ typedef struct {
   ".purgem rv32_split\n" \
   ".purgem rv32_finish\n" \
   ".purgem rv32_store\n" \
-  ".purgem rv32_registers\n" \
   ".purgem rv32_scale\n"
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef LILLIPUT_RV32_DEPTHWISE_H
 #define LILLIPUT_RV32_DEPTHWISE_H
 #include "base.h"
+#include "rv32_frame.h"
 #include "rv32_requantize.h"
 
 typedef struct {
@@ -79,23 +80,8 @@ typedef struct {
   " sb \\sum, (a5)\n" \
   " add a5, a5, a4\n" \
   ".endm\n" \
-  ".macro rv32_depthwise_registers how\n" \
-  " \\how ra, 60(sp)\n" \
-  " \\how s0, 56(sp)\n" \
-  " \\how s1, 52(sp)\n" \
-  " \\how s2, 48(sp)\n" \
-  " \\how s3, 44(sp)\n" \
-  " \\how s4, 40(sp)\n" \
-  " \\how s5, 36(sp)\n" \
-  " \\how s6, 32(sp)\n" \
-  " \\how s7, 28(sp)\n" \
-  " \\how s8, 24(sp)\n" \
-  " \\how s9, 20(sp)\n" \
-  " \\how s10, 16(sp)\n" \
-  " \\how s11, 12(sp)\n" \
-  ".endm\n" \
   "addi sp, sp, -64\n" \
-  "rv32_depthwise_registers sw\n" \
+  RV32_REGISTERS("sw") \
   "lw a1, 0(a0)\n" \
   "lw a2, 4(a0)\n" \
   "lw a3, 8(a0)\n" \
@@ -166,7 +152,7 @@ typedef struct {
   "addi ra, ra, 20\n" \
   "lw t2, 20(a0)\n" \
   "bne ra, t2, 1b\n" \
-  "rv32_depthwise_registers lw\n" \
+  RV32_REGISTERS("lw") \
   "addi sp, sp, 64\n" \
   "ret\n" \
   "9:\n" /* stride 2: a column of one output and one of two, the first of which is complete */ \
@@ -191,7 +177,6 @@ typedef struct {
   ".purgem rv32_shared_column\n" \
   ".purgem rv32_padding\n" \
   ".purgem rv32_put\n" \
-  ".purgem rv32_depthwise_registers\n" \
   ".purgem rv32_scale\n"
 
 #endif
