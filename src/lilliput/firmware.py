@@ -31,6 +31,7 @@ from lilliput.host import HostModel, build_library, value_at
 from lilliput.image import Image
 from lilliput.op import Kernel, Pick, Site, fastest, smallest
 from lilliput.passes.constant_channels import check_same, reduced
+from lilliput.passes.order import reordered
 from lilliput.plan import Plan, choose, peak_layer, plan
 from lilliput.quantize import quantize
 from lilliput.target import Target, load_target
@@ -330,10 +331,16 @@ def compile(
     core = load_target(target) if isinstance(target, str) else target
     folder = Path(out)
 
+    orders = dict.fromkeys((graph, reordered(graph)))  # one of them is enough for most
+
     def planned(limit: int | None) -> Plan:
         kernels = pick or PICKS[optimize]
         thorough = optimize == "ram"
-        found = choose(graph, core.isa, pick=kernels, limit=limit, thorough=thorough, feed=feed_rows)
+        plans = [
+            choose(order, core.isa, pick=kernels, limit=limit, thorough=thorough, feed=feed_rows)
+            for order in orders
+        ]
+        found = min(plans, key=lambda p: p.arena)
         _fits_arena(found, core, name)
         return found
 
