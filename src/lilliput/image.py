@@ -63,14 +63,19 @@ class Image:
     ]  # mapping symbols: from this address on "t", "a", "x" code or "d" data
     flash: FlashUse
 
-    def symbol(self, name: str) -> Symbol:
-        """The symbol called `name`; a compiler's clone of it (`name.isra.0`) counts as it."""
+    def find(self, name: str) -> Symbol | None:
+        """The symbol called `name`, if there is one; a compiler's clone of it (`name.isra.0`) counts as it."""
         if name in self.symbols:
             return self.symbols[name]
         clones = [symbol for key, symbol in self.symbols.items() if key.startswith(name + ".")]
-        if len(clones) == 1:
-            return clones[0]
-        raise UserError(f"'{self.elf.name}' has no symbol '{name}'; was it inlined or removed?")
+        return clones[0] if len(clones) == 1 else None
+
+    def symbol(self, name: str) -> Symbol:
+        """The symbol called `name`, or UserError."""
+        found = self.find(name)
+        if found is None:
+            raise UserError(f"'{self.elf.name}' has no symbol '{name}'; was it inlined or removed?")
+        return found
 
     def section(self, name: str) -> Section:
         """The section called `name`; one of size 0 if there is none."""

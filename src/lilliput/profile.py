@@ -85,7 +85,7 @@ def _layers(firmware: Firmware, golden: dict[str, Array]) -> list[dict[str, Any]
                 "macs": step.site.op.macs(step.site),
                 "instructions": segments[function],
                 "constants": sum(symbols[name].size for name in names if name in symbols),
-                "code": firmware.image.symbol(function).size,
+                "code": own.size if (own := firmware.image.find(function)) else 0,
                 "output": list(step.site.y.shape),
             }
         )

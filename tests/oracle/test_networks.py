@@ -15,6 +15,7 @@ from lilliput.firmware import compile, layers_on_machine
 from lilliput.graph import Array, Graph
 from lilliput.host import value_at
 from lilliput.importers.tflite import load_tflite
+from lilliput.passes.constant_channels import reduced
 from lilliput.plan import plan
 from tflite_networks import NETWORKS
 from tflm import Tflm
@@ -77,10 +78,12 @@ def test_host_c_equals_tflm_in_every_tensor() -> None:
 def test_core_equals_tflm_in_every_tensor(name: str, tmp_path: Path) -> None:
     graph, runs = proven(name)
     built = compile(graph, "cortex-m4", name="net", out=tmp_path)
+    kept = reduced(graph).kept  # channels that hold one value for any input are left out
     for feed, expected in runs[:2]:
         found = dict(feed)
         layers_on_machine(
             built, built.machine, feed, lambda _, t, value, found=found: found.__setitem__(t, value)
         )
         views = {o for n in graph.nodes if n.op.view for o in n.outputs}
-        assert differences({n: v for n, v in expected.items() if n not in views}, found) == []
+        left = {n: v[..., kept[n]] if v.ndim else v for n, v in expected.items() if n not in views}
+        assert differences(left, found) == []

@@ -12,9 +12,11 @@ def trace(machine: Machine, run: str, args: Sequence[int], layers: Sequence[str]
     """Call `run` and stop whenever one of `layers` (functions) returns: `on_stop(name)` may read its tensors.
 
     The call's `by_segment` has the exact instructions of each, callees included, in the order they ran; what
-    is left of `instructions` is `run` itself. The firmware is the shipped one, unaware of the trace.
+    is left of `instructions` is `run` itself. A layer that the compiler removed, as it changes nothing, never runs. The
+    firmware is the shipped one, unaware of the trace.
     """
-    entries = {machine.image.symbol(name).address: name for name in layers}
+    found = ((machine.image.find(name), name) for name in layers)
+    entries = {symbol.address: name for symbol, name in found if symbol is not None}
     segments: list[tuple[str, int]] = []
     machine.start(run, *args)
     while (at := machine.resume(entries)) is not None:

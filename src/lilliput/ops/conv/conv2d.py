@@ -128,7 +128,9 @@ class Conv2d(WindowedConv):
         yield case((1, 3, 3, 4), (6, 3, 3, 4), "one pixel, padded", stride=(3, 3), padding=same)
         yield near_overflow(cls(padding=same), (1, 4, 4, 2), rng.integers(-127, 128, (9, 3, 3, 2)))
         dead = (rng.normal(0, 0.3, (4, 3, 3, 4)).astype(np.float32), np.array([-90, 0.1, -90, 0], np.float32))
-        yield Example(cls(padding=same, clamp=(0.0, 6.0)), ((1, 5, 5, 4), *dead), why="channels that never act")
+        yield Example(
+            cls(padding=same, clamp=(0.0, 6.0)), ((1, 5, 5, 4), *dead), why="channels that never act"
+        )
         deep = np.resize([127, -127, -128, 126], (5, 3, 3, 17))
         yield near_overflow(cls(padding=same), (1, 5, 7, 17), deep)
         for bias in ("int32", "int64"):
