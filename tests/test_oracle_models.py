@@ -10,9 +10,10 @@ import pytest
 
 from lilliput.emit import emit
 from lilliput.evaluate import all_tensors
-from lilliput.firmware import Firmware, compile, layers_on_host, layers_on_machine
+from lilliput.firmware import Firmware, compile
 from lilliput.graph import Array, Graph
 from lilliput.importers.tflite import load_tflite
+from lilliput.layers import layers_on_host, layers_on_machine
 from lilliput.passes.constant_channels import reduced
 from lilliput.plan import plan
 from shared import shared

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,26 +15,24 @@ import numpy as np
 from lilliput import emit as emitter
 from lilliput import store
 from lilliput.build import MemoryFullError, Optimize, build_firmware
+from lilliput.build_folder import write_files
 from lilliput.data.preprocess import preprocessed
-from lilliput.emulate import Call, Machine, open_machine, trace
+from lilliput.emulate import Call, Machine, open_machine
 from lilliput.emulate.allowed import check_instructions
 from lilliput.emulate.stack import stack_bound
 from lilliput.errors import CheckError, UserError
 from lilliput.evaluate import Samples, as_inputs, feeds, joined, run
-from lilliput.examples import draw
 from lilliput.facts import read_facts, read_text
-from lilliput.files import staged, write_text
+from lilliput.files import staged
 from lilliput.graph import Array, Graph
-from lilliput.host import FEATURES as HOST_FEATURES
-from lilliput.host import HostModel, build_library, value_at
+from lilliput.host import HostModel, planned_on_host
 from lilliput.image import Image
 from lilliput.op import Kernel, Pick, Site, fastest, smallest
-from lilliput.passes.constant_channels import check_same, reduced
+from lilliput.passes.constant_channels import checked
 from lilliput.passes.order import reordered
 from lilliput.plan import Plan, choose, peak_layer, plan
 from lilliput.quantize import quantize
 from lilliput.target import Target, load_target
-from lilliput.version import __version__
 
 Where = Literal["host", "emulator", "qemu"]
 Progress = Callable[[int], None]
@@ -61,7 +58,7 @@ class Firmware:
     @functools.cached_property
     def host(self) -> HostModel:
         """The shipped C on this machine; where it has a core's instructions or streams, the same layers without."""
-        return on_host(self.plan, self.name, self.emitted, "zig" if self.compiler == "zig" else "gcc")
+        return planned_on_host(self.plan, self.name, self.emitted, "zig" if self.compiler == "zig" else "gcc")
 
     @property
     def entry(self) -> str:
@@ -257,52 +254,6 @@ def tensor_on(firmware: Firmware, machine: Machine, name: str) -> Array:
     return np.frombuffer(content, t.dtype).reshape(t.shape)
 
 
-def layers_on_machine(
-    firmware: Firmware,
-    machine: Machine,
-    values: Mapping[str, Array],
-    watch: Callable[[int, str, Array], None],
-) -> tuple[tuple[str, int], ...]:
-    """One traced inference: `watch(step, tensor, value)` for each layer's results; gives the instructions by layer.
-
-    Rows of a stream are collected as they are computed; a layer there comes once for each row.
-    """
-    reset_state(firmware, machine)
-    numbers = {name: i for i, name in enumerate(firmware.emitted.layers)}
-    rows: dict[int, list[bytes]] = {}
-
-    def stop(function: str) -> None:
-        step = numbers[function]
-        if firmware.plan.stream_of(step) is None:
-            for t in firmware.plan.steps[step].site.outs:
-                watch(step, t.name, tensor_on(firmware, machine, t.name))
-            return
-        t = firmware.plan.steps[step].site.y
-        done = rows.setdefault(step, [])
-        offset, size = firmware.plan.row(t.name, len(done))
-        done.append(machine.read(firmware.image.arena.origin + offset, size))
-        if len(done) == t.shape[1]:
-            watch(step, t.name, np.frombuffer(b"".join(done), t.dtype).reshape(t.shape))
-
-    def traced(function: str, arguments: tuple[int, ...]) -> Call:
-        return trace(machine, function, arguments, firmware.emitted.layers, stop)
-
-    return inference(firmware, machine, values, traced).by_segment
-
-
-def layers_on_host(
-    firmware: Firmware, values: Mapping[str, Array], watch: Callable[[int, str, Array], None]
-) -> None:
-    """The same on this machine."""
-
-    def stop(step: int, arena: Array) -> None:
-        for t in firmware.plan.steps[step].site.outs:
-            watch(step, t.name, value_at(host.plan, t.name, arena))
-
-    host = firmware.host
-    host.run(values, stop)
-
-
 def compile(
     graph: Graph,
     target: str | Target = "cortex-m4",
@@ -327,7 +278,7 @@ def compile(
     """
     if calibration is not None:
         graph = quantize(graph, calibration)
-    graph = without_constant_channels(graph)
+    graph = checked(graph)
     core = load_target(target) if isinstance(target, str) else target
     folder = Path(out)
 
@@ -351,14 +302,6 @@ def compile(
             made = _make(planned(limit), name, core, scratch, compiler, optimize, golden)
             _fits_budget(made, ram)
     return replace(made, folder=folder, image=replace(made.image, elf=folder / made.image.elf.name))
-
-
-def without_constant_channels(graph: Graph) -> Graph:
-    """The graph without what holds one value for any input, compared with the whole graph on one input."""
-    made = reduced(graph)
-    if made.report.changed:
-        check_same(graph, made, next(iter(draw(graph, 1))))
-    return made.graph
 
 
 def _make(
@@ -385,16 +328,8 @@ def _emit(planned: Plan, name: str, golden: Samples | None) -> emitter.Emitted:
     emitted = emitter.emit(planned, name, emitter.Golden(inputs))
     if all(t.dtype != "float32" for t in graph.tensors.values()):
         return emitted
-    host = on_host(planned, name, emitted)
+    host = planned_on_host(planned, name, emitted)
     return emitter.emit(planned, name, emitter.Golden(inputs, host.run(inputs)))
-
-
-def on_host(planned: Plan, name: str, emitted: emitter.Emitted, compiler: str = "zig") -> HostModel:
-    """A planned model on this machine; with portable kernels and layer by layer, where it is planned otherwise."""
-    if planned.streams or not all(step.kernel.isa <= HOST_FEATURES for step in planned.steps):
-        planned = plan(planned.graph, HOST_FEATURES)
-        emitted = emitter.emit(planned, name)
-    return HostModel(planned, name, build_library([emitted], compiler=compiler), emitted.layers)
 
 
 def _fits_budget(firmware: Firmware, ram: int) -> None:
@@ -448,41 +383,6 @@ def _fits_arena(planned: Plan, core: Target, name: str) -> None:
             f"{core.name} ({core.ram.size}); the peak is at layer '{peak_layer(planned)}'. "
             "Choose a larger target, or a smaller model"
         )
-
-
-CMAKE = """# SPDX-License-Identifier: 0BSD
-# Add to a project with add_subdirectory(); link with target_link_libraries(app {name}).
-cmake_minimum_required(VERSION 3.13)
-project({name} C)
-add_library({name} STATIC {name}.c)
-target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
-set_target_properties({name} PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF)
-# Each product is rounded before it is added: without this some compilers fuse the two, and floats change.
-target_compile_options({name} PRIVATE -ffp-contract=off)
-"""
-
-
-def write_files(
-    emitted: emitter.Emitted, planned: Plan, core: Target, folder: Path, compiler: str, optimize: Optimize
-) -> None:
-    """Write what a build folder holds besides the ELF."""
-    name = emitted.name
-    facts = {
-        "name": name,
-        "target": core.name,
-        "compiler": compiler,
-        "optimize": optimize,
-        "version": __version__,
-        "kernels": [step.kernel.name for step in planned.steps],
-        "arena": planned.arena,
-        "streams": [[stream.first, stream.last] for stream in planned.streams],
-        "feed_rows": planned.fed is not None,
-    }
-    write_text(folder / f"{name}.c", emitted.source)
-    write_text(folder / f"{name}.h", emitted.header)
-    write_text(folder / "CMakeLists.txt", CMAKE.format(name=name))
-    write_text(folder / "lilliput.json", json.dumps(facts, indent=1) + "\n")
-    store.save(planned.graph, folder / f"{name}.lil")
 
 
 def open_build(folder: Path | str) -> Firmware:

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from lilliput.build import Sanitizer, build_host
-from lilliput.emit import Emitted
+from lilliput.emit import Emitted, emit
 from lilliput.errors import CheckError
 from lilliput.graph import Array
-from lilliput.plan import Plan
+from lilliput.plan import Plan, plan
 from lilliput.toolchain import cache_dir
 
 Watch = Callable[[int], None]
@@ -137,3 +137,11 @@ def value_at(plan: Plan, name: str, arena: Array) -> Array:
     """A copy of a tensor as it lies in an arena's bytes."""
     t = plan.graph.tensors[name]
     return _bytes_of(plan, name, arena).copy().view(t.dtype).reshape(t.shape)
+
+
+def planned_on_host(planned: Plan, name: str, emitted: Emitted, compiler: str = "zig") -> HostModel:
+    """A planned model on this machine; with portable kernels and layer by layer, where it is planned otherwise."""
+    if planned.streams or not all(step.kernel.isa <= FEATURES for step in planned.steps):
+        planned = plan(planned.graph, FEATURES)
+        emitted = emit(planned, name)
+    return HostModel(planned, name, build_library([emitted], compiler=compiler), emitted.layers)

@@ -12,8 +12,9 @@ from lilliput.emit import constants_of
 from lilliput.emulate.cycles import cycles_estimate
 from lilliput.errors import CheckError, UserError
 from lilliput.examples import draw
-from lilliput.firmware import RANGE_SAMPLES, Firmware, inference, layers_on_machine, reset_state
+from lilliput.firmware import RANGE_SAMPLES, Firmware, inference, reset_state
 from lilliput.graph import Array, Graph
+from lilliput.layers import layers_on_machine
 from lilliput.passes.channel_report import ChannelReport
 from lilliput.passes.constant_channels import META
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from lilliput.errors import UserError
 from lilliput.evaluate import Samples, Shadow, feeds, outputs, sample_count
-from lilliput.firmware import Firmware, Progress, Where, layers_on_host, layers_on_machine
+from lilliput.firmware import Firmware, Progress, Where
 from lilliput.graph import Array, Graph
+from lilliput.layers import layers_on_host, layers_on_machine
 
 LAYER_SAMPLES = 4
 FLOAT_BOUND = 1e-3

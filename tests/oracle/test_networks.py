@@ -11,10 +11,11 @@ from against_tflm import telling
 from batch import Case, host_models, same
 from lilliput.evaluate import step_through
 from lilliput.examples import draw
-from lilliput.firmware import compile, layers_on_machine
+from lilliput.firmware import compile
 from lilliput.graph import Array, Graph
 from lilliput.host import value_at
 from lilliput.importers.tflite import load_tflite
+from lilliput.layers import layers_on_machine
 from lilliput.passes.constant_channels import reduced
 from lilliput.plan import plan
 from tflite_networks import NETWORKS

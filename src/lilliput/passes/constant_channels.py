@@ -14,6 +14,7 @@ import numpy as np
 
 from lilliput.errors import CheckError
 from lilliput.evaluate import step_through
+from lilliput.examples import draw
 from lilliput.graph import INT_RANGE, Array, Graph, Quant, Tensor, verify
 from lilliput.interval import Interval, channels_of
 from lilliput.op import Site
@@ -154,3 +155,11 @@ def _rows_and_columns(
         1: _cut(_cut(replace(weights, data=plain), rows, 0), columns, -1),
         site.op.bias or 0: _cut(replace(bias, data=total.astype(bias.dtype)), rows, 0),
     }
+
+
+def checked(graph: Graph) -> Graph:
+    """The graph without what holds one value for any input, compared with the whole graph on one input."""
+    made = reduced(graph)
+    if made.report.changed:
+        check_same(graph, made, next(iter(draw(graph, 1))))
+    return made.graph
