@@ -14,7 +14,15 @@ from lilliput.errors import UserError
 from lilliput.graph import Graph
 from lilliput.op import Pick, fastest
 from lilliput.plan.lifetimes import Layer
-from lilliput.plan.planner import Ranges, arrange, busiest_moment, layer_kernels, layer_pieces, refuse
+from lilliput.plan.planner import (
+    MOST_ROWS,
+    Ranges,
+    arrange,
+    busiest_moment,
+    layer_kernels,
+    layer_pieces,
+    refuse,
+)
 from lilliput.plan.stream import Piece, streamable
 from lilliput.plan.types import Plan
 
@@ -26,8 +34,6 @@ FEW = 64
 """Layers of a graph up to which every range is tried."""
 ROUNDS = 8
 """Streams at most."""
-EVENTS = 32_000
-"""Rows of all layers of a stream at most: cursors are 16-bit integers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,5 +170,5 @@ def _widest(search: Search, peak: int, taken: Ranges, cheap: bool) -> tuple[int,
 
 def _possible(search: Search, first: int, last: int) -> bool:
     sites = [search.found[i].site for i in range(first, last + 1)]
-    events = sum(site.y.shape[1] for site in sites) + max(site.x.shape[1] for site in sites)
-    return events <= EVENTS and streamable(search.graph, search.pieces, first, last)
+    rows = sum(site.y.shape[1] + site.x.shape[1] for site in sites)
+    return rows <= MOST_ROWS and streamable(search.graph, search.pieces, first, last)

@@ -32,6 +32,7 @@ def plan(
     """
     refuse(graph)
     found = layer_kernels(graph, features, pick)
+    _refuse_ranges(streams, len(found))
     inside = [i for first, last in streams for i in range(first, last + 1)]
     made = arrange(graph, found, layer_pieces(found, inside, features, pick), streams, feed, share=share)
     assert made is not None
@@ -42,6 +43,24 @@ def refuse(graph: Graph) -> None:
     """UserError for a graph that no memory can be planned for."""
     _refuse_constant_results(graph)
     _refuse_types(graph)
+
+
+MOST_ROWS = 32_000
+"""Rows of all layers of a stream, and of their inputs: cursors are 16-bit integers."""
+LONGEST_STREAM = 250
+"""Layers of a stream at most: its order is a table of bytes."""
+
+
+def _refuse_ranges(streams: Ranges, steps: int) -> None:
+    """Ranges lie in the graph, in order and apart."""
+    behind = 0
+    for first, last in streams:
+        if not behind <= first <= last < steps or last - first >= LONGEST_STREAM:
+            raise UserError(
+                f"layers {first} to {last} cannot be a stream: expected at most {LONGEST_STREAM} of {steps} layers, "
+                "in order and apart from other streams"
+            )
+        behind = last + 1
 
 
 def layer_kernels(graph: Graph, features: frozenset[str], pick: Pick) -> list[Layer]:
@@ -146,6 +165,8 @@ def _layers(
             raise UserError(f"layers {first} to {last} cannot run row by row{': ' if names else ''}{names}")
         chosen = tuple(p for i in range(first, last + 1) if (p := pieces[i]))
         feeds = _fed_input(graph, chosen) if feed and not moments else None
+        if (rows := sum(p.rows.out_rows + p.rows.in_rows for p in chosen)) > MOST_ROWS:
+            raise UserError(f"layers {first} to {last} have {rows} rows, a stream has at most {MOST_ROWS}")
         moments.append(Moment(first, last, Schedule(chosen, order_of(chosen, feeds), feeds)))
         made[first : last + 1] = [Layer(p.site, p.kernel, p.call) for p in chosen]
         at = last + 1
