@@ -40,7 +40,10 @@ SAME_COUNTS = {"cortex-m7": "cortex-m4"}
 POINTWISE = {"rv32imc": 3.0, "cortex-m3": 2.3, "pxa27x": 2.3}
 """Instructions per multiply-accumulate of pointwise layers: by hand on RV32, portable C on the others."""
 
-FEW = "a result of few products: more than half of its instructions requantize it"
+FEW = (
+    "a result of few products: more than half of its instructions requantize it; tried: clamps inside the rounding, "
+    "halves rounded up below a ReLU"
+)
 WHY: Mapping[tuple[str, str], str] = {
     ("pointwise 24x24 8->16", "instructions per MAC"): FEW,
     ("pointwise 14x14 8->48", "instructions per MAC"): FEW,

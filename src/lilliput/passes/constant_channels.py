@@ -40,11 +40,6 @@ class Reduced:
     report: ChannelReport
 
 
-def drop_constant_channels(graph: Graph) -> Graph:
-    """The graph without what `reduced` finds; `meta["channels"]` says what that was."""
-    return reduced(graph).graph
-
-
 def reduced(graph: Graph) -> Reduced:
     """Remove until nothing is left to remove. Odd numbers of channels stay odd: an even number gained 0.1 % at most."""
     kept = {name: np.arange(channels_of(t.shape)) for name, t in graph.tensors.items() if not t.constant}

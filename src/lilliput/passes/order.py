@@ -97,8 +97,8 @@ def _depth_first(graph: Graph) -> list[Node]:
         need.update(dict.fromkeys(node.outputs, max(most, held + size)))
     order: list[Node] = []
     done: set[int] = set()
-    stack = [maker[name] for name in reversed(graph.kept) if name in maker] or list(reversed(graph.nodes))
-    stack = [*reversed(graph.nodes), *stack]  # what no output needs comes last
+    # What no output needs comes last.
+    stack = [*reversed(graph.nodes), *(maker[name] for name in reversed(graph.kept) if name in maker)]
     while stack:
         node = stack[-1]
         missing = [
